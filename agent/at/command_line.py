@@ -1,7 +1,7 @@
 """Splits an AT command line into its commands, and tells which of them have a lasting effect (V.250 5.4).
 
-One line may hold several commands: basic ones directly after each other (`ATE0V1`), extended ones separated by
-semicolons (`AT+CSQ;+CFUN=4`). Case and blanks outside of quotes do not matter.
+One line may hold several commands: basic ones directly after each other (`ATE0V1`), extended ones separated
+by semicolons (`AT+CSQ;+CFUN=4`). Case and blanks outside of quotes do not matter.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -38,8 +39,9 @@ def send(
 
     The message is queued behind the replies that wait, and composed like them: at most [service] max_parts
     SMS long, and with "?" for characters that GSM 03.38 lacks unless allow_ucs2 is set. A note says so if the
-    text was changed. Exit status 0: the network accepted it. If the result takes more than five minutes, the
-    command ends with exit status 1 and the message stays queued: see modem-agent outbox.
+    text was changed. What the message waits for is said at once: a network, a limit, a session with the
+    module. Exit status 0: the network accepted it. If the result takes more than five minutes, the command
+    ends with exit status 1 and the message stays queued: see modem-agent outbox.
     """
     if (text is None) == (octets is None):
         raise click.UsageError("give either TEXT or --hex HEX")
@@ -51,10 +53,14 @@ def send(
         raise click.BadParameter(
             "the value must be pairs of hexadecimal digits, for example 01FF", param_hint="--hex"
         ) from None
-    config = load_config_or_exit(config_path)
-    request = {"do": "send", "text": text, "hex": octets, "to": destination, "wait": not no_wait}
+    control_socket = load_config_or_exit(config_path).control.socket
+    request = {"do": "send", "text": text, "hex": octets, "to": destination, "wait": False}
     try:
-        response = send_request(config.control.socket, request)
+        response = send_request(control_socket, request)
+        if not no_wait:
+            _wait_for_outcome(control_socket, response)
+        else:
+            _show_wait(response)
     except ControlError as error:
         exit_with_errors(str(error))
     except KeyboardInterrupt:
@@ -77,3 +83,23 @@ def send(
             )
     if any(message["state"] in ("failed", "unknown") for message in response["messages"]):
         raise SystemExit(1)
+
+
+def _wait_for_outcome(control_socket: Path, response: dict[str, Any]) -> None:
+    """Wait until no message of the response is queued any more, and update it. Say what it waits for.
+
+    Raises ControlError.
+    """
+    request: dict[str, Any] = {"do": "wait", "replies": [each["reply"] for each in response["messages"]]}
+    while response.get("waiting_for") is not None:
+        _show_wait(response)
+        answer = send_request(control_socket, request | {"known": response["waiting_for"]})
+        request["within_s"] = answer.pop("within_s")
+        response |= answer
+
+
+def _show_wait(response: dict[str, Any]) -> None:
+    """Print what the messages wait for, if that is known."""
+    if response.get("waiting_for"):
+        number = response["messages"][0]["reply"]
+        click.echo(escape_unprintable(f"reply {number} waits: {response['waiting_for']}"), err=True)

@@ -162,6 +162,10 @@ class Condition(Enum):
     """The journal cannot be written."""
     NETWORK = auto()
     """The module is not registered on a network."""
+    HANDLERS = auto()
+    """No handler can be started."""
+    PORT_CONFLICT = auto()
+    """Another program uses the port. No event reports that it has left."""
 
 
 @dataclass(frozen=True, slots=True)

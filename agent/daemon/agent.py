@@ -9,6 +9,7 @@ import sqlite3
 from functools import partial
 
 from agent.common.cancellation import run_unless_stopped
+from agent.common.conditions import ConditionMemory
 from agent.common.config import Config
 from agent.common.events import Event, EventKind, EventSink, Severity
 from agent.common.log_throttle import LogThrottle
@@ -71,7 +72,7 @@ class Agent:
         """
         loop = asyncio.get_running_loop()
         dependencies = self._dependencies
-        emit = LogThrottle(self._emit, loop.time)
+        emit = conditions = ConditionMemory(LogThrottle(self._emit, loop.time), dependencies.wall_clock)
 
         def on_journal_damaged(text: str) -> None:
             event = Event(EventKind.JOURNAL_DAMAGED, text, severity=Severity.ERROR)
@@ -102,6 +103,7 @@ class Agent:
                     runtime=runtime,
                     journal=journal,
                     handlers=Handlers(registry, runner),
+                    conditions=conditions,
                     request_exit=self._request_exit,
                 )
                 await components.control_server.start()

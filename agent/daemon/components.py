@@ -13,6 +13,7 @@ from pathlib import Path
 from agent.at.client import AtClient
 from agent.at.transport.open import make_opener
 from agent.at.transport.port_opener import PortOpener
+from agent.common.conditions import ConditionMemory
 from agent.common.config import Config
 from agent.common.events import Event, EventKind, Severity
 from agent.common.runtime import Runtime
@@ -21,12 +22,14 @@ from agent.daemon.control_socket import ControlServer
 from agent.daemon.dependencies import Dependencies
 from agent.daemon.session import Session
 from agent.daemon.sim_memory import JournalSimMemory
+from agent.daemon.status_report import StatusReport
 from agent.daemon.supervisor import SessionFactory, Supervisor
 from agent.journal.actions import ActionStore
 from agent.journal.inbox import CommandStore
 from agent.journal.journal import Journal
 from agent.journal.mounts import explain_volatile
 from agent.journal.outbox import OutboxStore
+from agent.journal.overview import JournalOverview
 from agent.journal.reset_budget import ResetBudget, ResetLimits
 from agent.journal.sims import SimStore
 from agent.modem.identification import AUTO_PROFILE
@@ -66,6 +69,7 @@ class Components:
         runtime: Runtime,
         journal: Journal,
         handlers: Handlers,
+        conditions: ConditionMemory,
         request_exit: Callable[[str], None],
     ) -> None:
         """`request_exit` is called with the reason when another process should take over."""
@@ -94,6 +98,7 @@ class Components:
             command_store=self.command_store,
             outbox_store=self.outbox_store,
             action_store=ActionStore(journal),
+            overview=JournalOverview(journal),
         )
         composer = MessageComposer(
             self._service,
@@ -128,11 +133,18 @@ class Components:
         )
         self.control_api = ControlApi(
             runtime=runtime,
-            stores=stores,
+            outbox_store=self.outbox_store,
             composer=composer,
             supervisor=self.supervisor,
-            recovery_executor=self.recovery_executor,
-            dispatcher=self.dispatcher,
+            status_report=StatusReport(
+                runtime=runtime,
+                stores=stores,
+                service=self._service,
+                supervisor=self.supervisor,
+                recovery_executor=self.recovery_executor,
+                dispatcher=self.dispatcher,
+                conditions=conditions,
+            ),
             on_queued=self._send_state.reply_queued.set,
         )
         self.control_server = ControlServer(
@@ -140,6 +152,7 @@ class Components:
             {
                 "status": self.control_api.get_status,
                 "send": self.control_api.send_message,
+                "wait": self.control_api.wait_for_outcome,
                 "at": self.control_api.run_at_command,
             },
             runtime.emit,

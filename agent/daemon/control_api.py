@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
 import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
@@ -12,19 +14,20 @@ from agent.at.command_line import split_command_line
 from agent.at.errors import AtError
 from agent.common.runtime import Runtime
 from agent.daemon.control_socket import REQUEST_TIMEOUT_S, ControlError
+from agent.daemon.status_report import StatusReport
 from agent.daemon.supervisor import Supervisor
-from agent.journal.repair import damaged_copies
+from agent.journal.outbox import OutboxStore
 from agent.pipeline.composer import MessageComposer
-from agent.pipeline.dispatcher import Dispatcher, JournalStores
-from agent.recovery.executor import RecoveryExecutor
 from agent.service.compose import ComposeError
-from agent.version import VERSION
 from hardware.recording import redact_pins
 
 P = ParamSpec("P")
 R = TypeVar("R")
 SEND_WAIT_S = REQUEST_TIMEOUT_S - 5
 """Time to wait for the outcome of a message; shorter than the timeout of the request."""
+REASON_CHECK_INTERVAL_S = 2.0
+"""Interval at which a client that waits is told what for, if that has changed."""
+_DIGITS = re.compile(r"\d+")
 
 
 class ControlApi:
@@ -34,25 +37,19 @@ class ControlApi:
         self,
         *,
         runtime: Runtime,
-        stores: JournalStores,
+        outbox_store: OutboxStore,
         composer: MessageComposer,
         supervisor: Supervisor,
-        recovery_executor: RecoveryExecutor,
-        dispatcher: Dispatcher,
+        status_report: StatusReport,
         on_queued: Callable[[], None],
     ) -> None:
         """`on_queued` is called after a message was queued."""
-        self._journal_path = stores.journal_path
-        self._volatile_reason = stores.volatile_reason
         self._db = runtime.db
-        self._command_store = stores.command_store
-        self._outbox_store = stores.outbox_store
+        self._outbox_store = outbox_store
         self._composer = composer
         self._service = composer.service
         self._supervisor = supervisor
-        self._recovery_executor = recovery_executor
-        self._dispatcher = dispatcher
-        self._deadlines = runtime.deadlines
+        self._status_report = status_report
         self._random = runtime.random
         self._on_queued = on_queued
         self._reply_settled = asyncio.Event()
@@ -64,42 +61,15 @@ class ControlApi:
 
     async def get_status(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what `modem-agent status` shows."""
-        connection = self._supervisor.connection
-        session = connection.session
-        modem: dict[str, Any] = {"state": str(connection), "sessions": connection.session_count}
-        if session is not None:
-            modem |= session.describe()
-        await self._recovery_executor.refresh_reset_usage()
-        used, budget = self._recovery_executor.reset_usage, self._recovery_executor.reset_limits
-        return {
-            "version": VERSION,
-            "service": self._service.name,
-            "number": self._service.number,
-            "modem": modem,
-            "recovery": {
-                "state": self._recovery_executor.policy.describe(),
-                "resets_hour": used.last_hour,
-                "resets_day": used.last_day,
-                "resets_per_hour": budget.per_hour,
-                "resets_per_day": budget.per_day,
-            },
-            "held": None if session is None else session.sending_blocked_by,
-            "volatile_journal": self._volatile_reason or None,
-            "damaged_journals": [each.name for each in damaged_copies(self._journal_path)],
-            "commands": await self._run_db(self._command_store.count_by_state),
-            "replies": await self._run_db(self._outbox_store.count_by_state),
-            "running": self._dispatcher.active_queues,
-            "handler_errors": self._dispatcher.handler_errors,
-            "overdue": self._deadlines.overdue(),
-        }
+        return await self._status_report.build()
 
     async def send_message(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Queue a message, and wait until its outcome is known unless `wait` is false.
 
-        The request has `text` or `hex`, and `to` if it does not go to the service.
+        The request has `text` or `hex`, and `to` if it does not go to the service. `waiting_for` in the response
+        says why messages are not sent yet.
         """
         content = _parse_content(request)
-        deadline = asyncio.get_running_loop().time() + SEND_WAIT_S
         try:
             destination = str(pdu.Address.parse(str(request.get("to") or self._service.number)))
             messages = self._composer.compose(
@@ -109,30 +79,71 @@ class ControlApi:
             raise ControlError(str(error)) from None
         numbers = await self._run_db(self._outbox_store.enqueue, messages)
         self._on_queued()
-        while True:
-            settled = self._reply_settled
-            states = await self._run_db(self._outbox_store.get_states, numbers)
-            if not {"queued", "sending"} & {state for state, _ in states}:
-                break
-            if request.get("wait") is False:
-                break
-            try:
-                await asyncio.wait_for(settled.wait(), deadline - asyncio.get_running_loop().time())
-            except TimeoutError:
-                raise ControlError(
-                    f"not sent within {SEND_WAIT_S:.0f} s; it stays queued and is sent when possible: see "
-                    "modem-agent outbox"
-                ) from None
+        is_awaited = request.get("wait") is not False
+        outcome = await (self._wait(numbers, SEND_WAIT_S) if is_awaited else self._describe_outcome(numbers))
         return {
             "to": destination,
             "text": None
             if isinstance(content, bytes)
             else "".join(each.user_data.text or "" for each in messages),
             "omitted": messages[-1].omitted,
+            **outcome,
+        }
+
+    async def wait_for_outcome(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Wait until the messages in `replies` have their outcome, or wait for something else than `known`.
+
+        `within_s` is the number of seconds to wait at most. The response has what is left of it.
+        """
+        numbers, within_s = request.get("replies"), request.get("within_s", SEND_WAIT_S)
+        if not isinstance(numbers, list) or not all(isinstance(number, int) for number in numbers):
+            raise ControlError("replies must be a list of numbers")
+        if not isinstance(within_s, int | float) or within_s > SEND_WAIT_S:
+            raise ControlError(f"within_s must be a number up to {SEND_WAIT_S:.0f}")
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        outcome = await self._wait(numbers, within_s, str(request.get("known") or ""))
+        return {**outcome, "within_s": within_s - (loop.time() - began)}
+
+    async def _wait(self, numbers: list[int], within_s: float, known: str | None = None) -> dict[str, Any]:
+        """Return the outcome of messages once it is final, or once they wait for something else than `known`.
+
+        Raises ControlError when the time is over.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within_s
+        while True:
+            settled = self._reply_settled
+            outcome = await self._describe_outcome(numbers)
+            waiting_for = outcome["waiting_for"]
+            if waiting_for is None or (known is not None and not _is_same_reason(waiting_for, known)):
+                return outcome
+            left_s = deadline - loop.time()
+            if left_s <= 0:
+                raise ControlError(
+                    f"not sent within {SEND_WAIT_S:.0f} s{waiting_for and f' ({waiting_for})'}; it stays queued "
+                    "and is sent when possible: see modem-agent outbox"
+                )
+            with contextlib.suppress(TimeoutError):
+                poll_s = left_s if known is None else REASON_CHECK_INTERVAL_S
+                await asyncio.wait_for(settled.wait(), min(left_s, poll_s))
+
+    async def _describe_outcome(self, numbers: list[int]) -> dict[str, Any]:
+        """Return the state of messages, and what they wait for: None if all have their outcome."""
+        states = await self._run_db(self._outbox_store.get_states, numbers)
+        waiting_for = None
+        for state, reason in states:
+            if state == "sending":
+                waiting_for = "it is being sent, and the module has not reported the result yet"
+            elif state == "queued":
+                waiting_for = self._status_report.explain_wait() or (reason or "").removeprefix("waiting: ")
+                break
+        return {
             "messages": [
                 {"reply": number, "state": state, "reason": reason}
                 for number, (state, reason) in zip(numbers, states, strict=True)
             ],
+            "waiting_for": waiting_for,
         }
 
     async def run_at_command(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -157,6 +168,11 @@ class ControlApi:
             return await self._db.run(function, *args, **kwargs)
         except sqlite3.Error as error:
             raise ControlError(f"the journal cannot be used now: {error}") from None
+
+
+def _is_same_reason(one: str, other: str) -> bool:
+    """Compare two reasons without the numbers in them, such as the seconds until the next attempt."""
+    return _DIGITS.sub("#", one) == _DIGITS.sub("#", other)
 
 
 def _refuse_lasting_effect(line: str) -> None:

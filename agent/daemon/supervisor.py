@@ -44,6 +44,10 @@ class SupervisorState(Enum):
     STOPPED = "stopped"
 
 
+_ATTEMPT_STATES = {SupervisorState.OPENING, SupervisorState.INITIALISING}
+"""An attempt to begin a session. The reason why the last one failed stays known meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionFactory:
     """Opens the port, and makes the modem and the session on it."""
@@ -65,9 +69,14 @@ class ConnectionStatus:
     """The last error, or registration and signal of a session."""
     session_count: int = 0
     session: Session | None = None
+    sim_absent_since: float | None = None
+    """When the module first reported that it sees no SIM, in seconds since 1970; None if it sees one."""
 
     def __str__(self) -> str:
-        return self.detail or self.state.value
+        if not self.detail:
+            return self.state.value
+        is_retrying = self.session is None and self.state in _ATTEMPT_STATES
+        return f"{self.detail}; now {self.state.value}" if is_retrying else self.detail
 
 
 class Supervisor:
@@ -93,6 +102,7 @@ class Supervisor:
         self._brownout_guard = brownout_guard
         self._request_exit = request_exit
         self._emit = runtime.emit
+        self._wall_clock = runtime.wall_clock
         self._notify_status = notify_status
         self._deadlines = runtime.deadlines
         self._stop_requested = asyncio.Event()
@@ -133,7 +143,9 @@ class Supervisor:
             finally:
                 self._modem = None
                 self.connection.session = None
+                self.connection.state = SupervisorState.WAITING
                 self._deadlines.clear("supervisor")
+            self._note_sim_absence(failure)
             if not self._stop_requested.is_set():
                 await self._recover_and_wait(failure, self._session_uptime_s(loop.time()))
         self.connection.state = SupervisorState.STOPPED
@@ -149,7 +161,7 @@ class Supervisor:
                 return Failure.SESSION_LOST
             self._deadlines.expect_within("supervisor", INIT_DEADLINE_S)
             self.connection.state = SupervisorState.INITIALISING
-            self._set_detail(SupervisorState.INITIALISING.value)
+            self._notify_status(str(self.connection))
             try:
                 status = await modem.initialise()
             except ModemUnusable as error:
@@ -165,6 +177,8 @@ class Supervisor:
             self._session_started_at = asyncio.get_running_loop().time()
             self._recovery_executor.on_session_started(modem)
             self.connection.state = SupervisorState.IN_SESSION
+            self.connection.detail = ""
+            self.connection.sim_absent_since = None
             self.connection.session_count += 1
             session = self._session_factory.make_session(modem)
             self.connection.session = session
@@ -184,6 +198,13 @@ class Supervisor:
         finally:
             client.close()
             await client.wait_closed()
+
+    def _note_sim_absence(self, failure: Failure) -> None:
+        """Record since when the module sees no SIM. A failure that says nothing about the SIM changes nothing."""
+        if failure is Failure.NO_SIM:
+            self.connection.sim_absent_since = self.connection.sim_absent_since or self._wall_clock()
+        elif failure in {Failure.PIN_REQUIRED, Failure.SIM_BUSY}:
+            self.connection.sim_absent_since = None
 
     async def _recover_and_wait(self, failure: Failure, uptime_s: float) -> None:
         """Take the recovery action that is due, if any, and wait until the next session may begin."""
@@ -205,7 +226,7 @@ class Supervisor:
                 if await run_unless_stopped(
                     self._stop_requested, self._recovery_executor.execute(plan.action, failure)
                 ):
-                    self._set_detail(f"{failure.value}; done: {plan.action.value}")
+                    self._set_detail(f"{self._last_problem or failure.value}; done: {plan.action.value}")
                     pause_s = max(pause_s, POST_RESET_PAUSE_S)
             except Exception as error:  # noqa: BLE001  (an error in a recovery action must not end the agent)
                 self._log_internal_error(EventKind.RECOVERY_FAILED, error)

@@ -30,6 +30,7 @@ from agent.journal.executor import retry_until_committed
 from agent.journal.inbox import CommandStore
 from agent.journal.models import CommandRow, CommandState, OutgoingMessage
 from agent.journal.outbox import OutboxStore
+from agent.journal.overview import JournalOverview
 from agent.pipeline.command_age import CommandAgeEstimator
 from agent.pipeline.composer import MessageComposer
 from agent.pipeline.handler_queues import HandlerKey, HandlerQueues
@@ -64,6 +65,7 @@ class JournalStores:
     command_store: CommandStore
     outbox_store: OutboxStore
     action_store: ActionStore
+    overview: JournalOverview
 
 
 class Dispatcher:

@@ -89,4 +89,4 @@ def nearly_full_event(store: str, used: int, capacity: int) -> Event:
 def port_conflict_event(evidence: str, users: str) -> Event:
     """Return the event for another program on the module's port; `users` is a sentence that names it."""
     text = f"another program seems to use the module's port: {evidence}; {users}"
-    return Event(EventKind.PORT_CONFLICT, text, severity=Severity.WARNING)
+    return Event(EventKind.PORT_CONFLICT, text, severity=Severity.WARNING, condition=Condition.PORT_CONFLICT)

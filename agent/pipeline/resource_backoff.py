@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from random import Random
 
 from agent.common.backoff import Backoff
-from agent.common.events import Event, EventKind, EventSink, Severity
+from agent.common.events import Condition, Event, EventKind, EventSink, Severity
 
 RESOURCE_BACKOFF = Backoff(initial_s=1, max_s=60, factor=2)
 GIVE_UP_AFTER_S = 3600.0
@@ -39,7 +39,9 @@ class ResourceBackoff:
         self._retry_at[key] = now + RESOURCE_BACKOFF.delay(self._consecutive_failures, self._random)
         severity = Severity.WARNING if self._consecutive_failures == 1 else Severity.DEBUG
         text = f"{reason}; nothing has run, and each start is tried again for {GIVE_UP_AFTER_S / 60:.0f} min"
-        self._emit(Event(EventKind.CANNOT_START_HANDLERS, text, severity=severity))
+        self._emit(
+            Event(EventKind.CANNOT_START_HANDLERS, text, severity=severity, condition=Condition.HANDLERS)
+        )
         return True
 
     def remaining_s(self, key: Hashable, now: float) -> float:
@@ -57,4 +59,4 @@ class ResourceBackoff:
         if self._consecutive_failures:
             self._consecutive_failures = 0
             self._retry_at.clear()
-            self._emit(Event(EventKind.HANDLERS_START_AGAIN))
+            self._emit(Event(EventKind.HANDLERS_START_AGAIN, resolves=Condition.HANDLERS))

@@ -120,6 +120,7 @@ class Sender:
             held = self._destination_backoff.held_destinations(now)
             reply = await self._db.run(self._outbox_store.next_queued, tuple(held))
             if reply is None:
+                self._blocked_by = ""
                 self._wakes_on_queued = True
                 return await self._limit_to_expiry(min(held.values())) if held else UNTIL_QUEUED
             if reply.attempts and not self._destination_backoff.has_failed(reply.destination):

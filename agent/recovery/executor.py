@@ -109,6 +109,8 @@ class RecoveryExecutor:
         self._deadlines = runtime.deadlines
         self._driver = options.driver
         self._last_skip_reason = ""
+        self.last_skipped = ""
+        """The last action that was due and not started, with the reason; empty after one that was started."""
         self.action_ended_session = False
         """True if an action ended the last session, which then is not a failure. The supervisor resets it."""
         self.reset_usage = ResetUsage(0, 0)
@@ -130,7 +132,7 @@ class RecoveryExecutor:
     def on_session_started(self, modem: Modem) -> None:
         """Record a new session. The driver profile is kept for the time when the module does not answer."""
         self._driver = modem.driver
-        self._last_skip_reason = ""
+        self._last_skip_reason = self.last_skipped = ""
         self.policy.on_session_started(self._now())
 
     def on_session_failed(self, failure: Failure, uptime_s: float) -> RecoveryPlan:
@@ -234,7 +236,7 @@ class RecoveryExecutor:
             if refusal:
                 return self._log_skipped(action, failure, refusal)
             self.policy.on_action_done(action, failure, self._now())
-            self._last_skip_reason = ""
+            self._last_skip_reason = self.last_skipped = ""
             text = f"{failure.value}: {action.value}"
             if action.is_counted:
                 await self.refresh_reset_usage()
@@ -345,13 +347,9 @@ class RecoveryExecutor:
             self.policy.on_action_deferred(failure, self._now())
         severity = Severity.DEBUG if reason == self._last_skip_reason else Severity.WARNING
         self._last_skip_reason = reason
-        self._emit(
-            Event(
-                EventKind.RECOVERY,
-                f"{failure.value}, but not done: {action.value}: {reason}",
-                severity=severity,
-            )
-        )
+        self.last_skipped = f"{action.value}: {reason}"
+        text = f"{failure.value}, but not done: {self.last_skipped}"
+        self._emit(Event(EventKind.RECOVERY, text, severity=severity))
         return False
 
     def _now(self) -> float:

@@ -23,6 +23,7 @@ from agent.journal.inbox import CommandStore
 from agent.journal.journal import Journal
 from agent.journal.models import OutgoingMessage
 from agent.journal.outbox import OutboxStore
+from agent.journal.overview import JournalOverview
 from agent.modem.message_format import decode_pdu
 from agent.modem.send_refusals import SendRefusals
 from agent.modem.stored_message import StoredMessage
@@ -227,6 +228,7 @@ class PipelineHarness:
                 command_store=self.command_store,
                 outbox_store=self.outbox_store,
                 action_store=self.action_store,
+                overview=JournalOverview(self.journal),
             ),
             handlers=Handlers(registry or HandlerRegistry(self.handler_specs), self.runner),
             composer=composer or MessageComposer(self.service, reply_config or ReplyConfig()),

@@ -131,3 +131,215 @@ async def test_f135_radio_that_the_operator_switches_off_by_force(tmp_path):
         await world.advance(10)
         assert world.module.power.functionality == 1
         assert len(radio_lines(world)) == 1
+
+
+async def get_status(world):
+    return await world.control_api.get_status({})
+
+
+async def test_f132_status_of_a_module_that_works(tmp_path, message_format):
+    """No problem; the last Command and answer with their times, also after a restart of the agent."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle(60)
+        status = await get_status(world)
+        assert status["problems"] == []
+        assert status["last_command"] is status["last_answer"] is None
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(30)
+        await world.current_run.stop()
+        await world.start_and_settle(60)
+        status = await get_status(world)
+        assert status["problems"] == []
+        assert status["modem"]["problem"] is status["modem"]["sim_absent_since"] is None
+        assert status["journal_error"] is status["port_conflict"] is None
+        assert status["last_command"].items() >= {"id": 1, "state": "done"}.items()
+        assert status["last_command"]["received"].startswith("2026-11-22T12:0")
+        assert status["last_answer"].items() >= {"id": 1, "state": "sent", "command": 1}.items()
+        assert status["last_answer"]["sent"].startswith("2026-11-22T12:0")
+
+
+async def test_f132_reason_stays_while_the_next_attempt_runs(tmp_path):
+    """At any moment the status has the reason, and since when; systemd shows it too."""
+    async with FaultWorld(tmp_path, "pdu") as world:
+        await world.start_and_settle(60)
+        world.module.faults.add("mute:for=0")
+        world.store_pdu(3, PLAIN_SID_START)
+        world.interceptor.send_to_agent(b'\r\n+CMTI: "ME",3\r\n')
+        while (await get_status(world))["modem"]["problem"] is None:
+            await world.advance(5)
+        since = (await get_status(world))["modem"]["problem_since"]
+        states = set()
+        for _ in range(60):
+            await world.advance(5)
+            status = await get_status(world)
+            states.add(world.connection.state.name)
+            assert re.search(r"no module answers|no answer to", status["modem"]["state"])
+            assert re.search(r"no module answers|no answer to", status["modem"]["problem"])
+            assert status["modem"]["problem_since"] == since
+            assert "no session with the module" in status["problems"][0]
+        assert {"INITIALISING", "WAITING"} <= states
+        texts = [text for _, _, text in world.sd_notifications if text.startswith("STATUS=")]
+        assert re.search(r"no module answers.*now initialising the module", texts[-1] + texts[-2])
+
+
+async def test_f132_absent_sim_has_its_time(tmp_path, message_format):
+    """It stays the time of the first report while recovery actions and attempts go on; a SIM ends it."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle(60)
+        world.module.faults.add("sim-removed:for=0")
+        await world.advance(300)
+        status = await get_status(world)
+        since = status["modem"]["sim_absent_since"]
+        assert since.startswith("2026-11-22T12:0")
+        assert "SIM" in status["problems"][0]
+        for _ in range(5):
+            await world.advance(600)
+            status = await get_status(world)
+            assert status["modem"]["sim_absent_since"] == since
+            assert "the module sees no SIM" in status["modem"]["state"]
+        world.sim.present = True
+        world.module.reboot()
+        await world.advance(300)
+        status = await get_status(world)
+        assert status["modem"]["sim_absent_since"] is None
+        assert status["problems"] == []
+
+
+@pytest.mark.parametrize("session_ends", [False, True])
+async def test_f132_journal_that_cannot_commit(tmp_path, message_format, session_ends):
+    """It is a problem since its first failure, until a commit succeeds; the log has the end of it as well."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle(60)
+        world.disk_error = "database or disk is full"
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(120)
+        for _ in range(2):
+            status = await get_status(world)
+            assert re.fullmatch(
+                r"since 2026-11-22T12:01:\S+: database or disk is full.*", status["journal_error"]
+            )
+            assert "database or disk is full" in status["problems"][0]
+            await world.advance(60)
+        if session_ends:
+            world.port.unplug()
+            await world.advance(10)
+            world.port.plug()
+        world.disk_error = None
+        await world.advance(120)
+        status = await get_status(world)
+        assert status["journal_error"] is None
+        assert status["problems"] == []
+        kinds = [event.kind for _, _, event in world.events if event.kind.startswith("journal")]
+        assert kinds[-1] == "journal commits again"
+
+
+async def test_f132_port_conflict_is_shown_with_its_time(tmp_path):
+    """It is no problem of its own: what cannot be received is reported for itself."""
+    async with FaultWorld(tmp_path, "pdu") as world:
+        await world.start_and_settle(100)
+        world.interceptor.send_to_agent(b"\r\n+GCAP: +CGSM\r\n\r\nOK\r\n")
+        await world.advance(10)
+        assert world.events_of_kind("port conflict")
+        status = await get_status(world)
+        assert status["port_conflict"].startswith("2026-11-22T12:01")
+        assert "another program seems to use the module's port" in status["port_conflict"]
+        assert status["problems"] == []
+
+
+async def test_f132_recovery_action_that_was_not_done(tmp_path):
+    """The reason is shown for as long as the action is due."""
+    user = "the network interface wwan0 of the same USB device is up"
+    async with FaultWorld(tmp_path, "pdu", dependencies={"describe_module_users": lambda: user}) as world:
+        await world.start_and_settle(60)
+        world.module.faults.add("mute:for=0")
+        await world.advance(HOUR)
+        assert user in (await get_status(world))["recovery"]["not_done"]
+        world.module.faults.clear()
+        await world.advance(120)
+        assert (await get_status(world))["recovery"]["not_done"] is None
+
+
+async def break_network(world):
+    world.module.set_registration(2)
+
+
+async def break_reads(world):
+    world.store_pdu(3, PLAIN_SID_START)
+    for command in ("+CMGL", "+CMGR"):
+        world.module.faults.add(f"refused:command={command},refusal=CMS 500,times=0")
+    await world.advance(300)
+
+
+async def break_limit(world):
+    for number in range(12):
+        await world.control_api.send_message({"text": f"n {number}", "wait": False})
+
+
+PROBLEMS = {
+    "network": (break_network, "Commands cannot be received or answered: searching"),
+    "reads": (break_reads, "Commands cannot be received: the module refuses to read its messages"),
+    "limit": (break_limit, "Commands cannot be answered: the rate limit of 10 messages a minute is reached"),
+}
+
+
+@pytest.mark.parametrize(("cause", "sentence"), PROBLEMS.values(), ids=PROBLEMS)
+async def test_f132_problems_of_a_session(tmp_path, cause, sentence):
+    """Each is one sentence; the most important is the first."""
+    async with FaultWorld(tmp_path, "pdu") as world:
+        await world.start_and_settle(60)
+        await cause(world)
+        await world.advance(30)
+        status = await get_status(world)
+        assert [each[: len(sentence)] for each in status["problems"]] == [sentence], status
+
+
+async def test_f132_held_is_not_shown_after_the_last_reply(tmp_path):
+    """A reply that waited for a network and then expired leaves nothing that is held."""
+    async with FaultWorld(tmp_path, "pdu", tables={"service": {"max_answer_age_s": 600}}) as world:
+        await world.start_and_settle(60)
+        world.module.set_registration(2)
+        world.module.faults.add("ignored:command=+COPS,times=0")
+        await world.control_api.send_message({"text": "hello", "wait": False})
+        await world.advance(60)
+        assert "network" in (await get_status(world))["held"]
+        await world.advance(660)
+        world.module.set_registration(1)
+        await world.advance(60)
+        status = await get_status(world)
+        assert status["held"] == ""
+        assert status["problems"] == []
+
+
+async def test_f135_send_says_at_once_what_it_waits_for(tmp_path):
+    """And again when that changes; then its outcome."""
+    async with FaultWorld(tmp_path, "pdu") as world:
+        world.port.unplug()
+        await world.start_and_settle(20)
+        response = await world.control_api.send_message({"text": "hello", "wait": False})
+        assert response["waiting_for"].startswith(
+            "there is no session with the module: the port /dev/ttyUSB2"
+        )
+        request = {"replies": [response["messages"][0]["reply"]]}
+        world.module.set_registration(2)
+        world.port.plug()
+        world.call_later(90, world.module.set_registration, 1)
+        reasons = []
+        while response["waiting_for"] is not None:
+            known = {"known": response["waiting_for"]}
+            response = await world.control_api.wait_for_outcome(request | known)
+            reasons.append(response["waiting_for"])
+        assert response["messages"][0]["state"] == "sent"
+        assert any("there is no network" in (reason or "") for reason in reasons)
+
+
+async def test_f135_send_gives_up_waiting_with_the_reason(tmp_path):
+    """The message stays queued."""
+    async with FaultWorld(tmp_path, "pdu") as world:
+        await world.start_and_settle(60)
+        world.module.set_registration(2)
+        await world.advance(10)
+        response = await world.control_api.send_message({"text": "hello", "wait": False})
+        request = {"replies": [1], "known": response["waiting_for"], "within_s": 30}
+        with pytest.raises(ControlError, match=r"searching.*it stays queued"):
+            await world.control_api.wait_for_outcome(request)
+        assert world.replies == [("queued", "hello")]

@@ -78,21 +78,20 @@ def _make_server():
     )
     control_api = ControlApi(
         runtime=SimpleNamespace(db=InlineExecutor(), deadlines=unused, random=random.Random(1)),
-        stores=SimpleNamespace(
-            journal_path=Path("/nowhere"),
-            volatile_reason="",
-            command_store=unused,
-            outbox_store=FakeOutboxStore(),
-        ),
+        outbox_store=FakeOutboxStore(),
         composer=MessageComposer(SERVICE_PROFILES["super-sim"], ReplyConfig()),
         supervisor=supervisor,
-        recovery_executor=unused,
-        dispatcher=unused,
+        status_report=SimpleNamespace(explain_wait=lambda: ""),
         on_queued=lambda: None,
     )
     return ControlServer(
         Path("/nowhere"),
-        {"status": _status, "send": control_api.send_message, "at": control_api.run_at_command},
+        {
+            "status": _status,
+            "send": control_api.send_message,
+            "wait": control_api.wait_for_outcome,
+            "at": control_api.run_at_command,
+        },
     )
 
 

@@ -12,8 +12,12 @@ STATUS = {
     "version": "1.0",
     "service": "super-sim",
     "number": "000",
+    "problems": [],
     "modem": {
         "state": "EC25, registered\x1b[2J",
+        "problem": None,
+        "problem_since": None,
+        "sim_absent_since": None,
         "sessions": 2,
         "module": "Quectel EC25",
         "notifications": True,
@@ -23,11 +27,29 @@ STATUS = {
     },
     "recovery": {
         "state": "works",
+        "not_done": "cycle its power: wwan0 is up",
         "resets_hour": 1,
         "resets_per_hour": 3,
         "resets_day": 2,
         "resets_per_day": 12,
     },
+    "port_conflict": "2026-11-22T12:00:00+00:00: another program",
+    "last_command": {
+        "id": 4,
+        "state": "done",
+        "sid": "DC01",
+        "handler": "led",
+        "received": "2026-11-22T12:00:00+00:00",
+        "ended": "2026-11-22T12:00:01+00:00",
+    },
+    "last_answer": {
+        "id": 7,
+        "state": "queued",
+        "command": 4,
+        "queued": "2026-11-22T12:00:01+00:00",
+        "sent": None,
+    },
+    "journal_error": None,
     "held": "the rate of 10 messages a minute is reached",
     "handler_errors": ["/h/led belongs to user 7: chown it", "/h/x.py line 3: SyntaxError"],
     "volatile_journal": None,
@@ -71,10 +93,10 @@ def test_unsendable_message_is_wrong_usage(cli_env, words, sentence):
 @pytest.mark.parametrize(
     ("words", "request_"),
     [
-        (("hello",), {"text": "hello", "hex": None, "to": None, "wait": True}),
-        (("--hex", "01 FF"), {"text": None, "hex": "01 FF", "to": None, "wait": True}),
+        (("hello",), {"text": "hello", "hex": None, "to": None, "wait": False}),
+        (("--hex", "01 FF"), {"text": None, "hex": "01 FF", "to": None, "wait": False}),
         (("x", "--to", "+1555", "--no-wait"), {"text": "x", "hex": None, "to": "+1555", "wait": False}),
-        (("--", "-5"), {"text": "-5", "hex": None, "to": None, "wait": True}),
+        (("--", "-5"), {"text": "-5", "hex": None, "to": None, "wait": False}),
     ],
 )
 async def test_send_passes_its_arguments_to_the_agent(cli_env, words, request_):
@@ -183,14 +205,63 @@ async def test_status_prints_one_line_for_each_value(cli_env):
         "module            Quectel EC25",
         "notifications     yes",
         "stores            ME 1 of 50, SM 0 of 20",
+        "port conflict     2026-11-22T12:00:00+00:00: another program",
         "recovery          works",
+        "not done          cycle its power: wwan0 is up",
         "resets            1 of 3 this hour, 2 of 12 today",
         "held              the rate of 10 messages a minute is reached",
         "handler errors    /h/led belongs to user 7: chown it; /h/x.py line 3: SyntaxError",
+        "last command      4 done, received 2026-11-22T12:00:00+00:00, sid DC01",
+        "last answer       7 queued",
         "damaged journals  journal.db.damaged-20261122T120000Z",
         "commands          3 done, 1 ignored",
         "running           led",
     ]
+
+
+@pytest.mark.parametrize(
+    ("problems", "status", "output", "error"),
+    [
+        ([], 0, "Commands can be received and answered\n", ""),
+        (
+            ["Commands cannot be received: x\x1b", "more"],
+            1,
+            "",
+            "modem-agent: Commands cannot be received: x\\x1b\n",
+        ),
+    ],
+)
+async def test_status_check_is_one_line_and_an_exit_status(
+    cli_env, parse_json_output, problems, status, output, error
+):
+    """With JSON the exit status is the same."""
+    answer = STATUS | {"problems": problems}
+    result, _ = await cli_env.run_beside_agent({"status": answer}, "status", "--check")
+    assert (result.exit_code, result.stdout, result.stderr) == (status, output, error)
+    result, _ = await cli_env.run_beside_agent({"status": answer}, "status", "--check", "--json")
+    assert (result.exit_code, parse_json_output(result)) == (status, answer)
+    result, _ = await cli_env.run_beside_agent({"status": answer}, "status")
+    assert result.exit_code == 0
+    assert ("problems" in result.stdout) is bool(problems)
+
+
+async def test_send_says_what_the_message_waits_for(cli_env, parse_json_output):
+    """At once, and then until it has its outcome; the time that is left is passed on."""
+    message = {"reply": 4, "state": "queued", "reason": None}
+    answers = {
+        "send": {"to": "000", "messages": [message], "waiting_for": "no network\x1b"},
+        "wait": {"messages": [message | {"state": "sent"}], "waiting_for": None, "within_s": 200.0},
+    }
+    result, requests = await cli_env.run_beside_agent(answers, "send", "hello")
+    assert requests[1] == {"do": "wait", "replies": [4], "known": "no network\x1b"}
+    assert result.stderr == "reply 4 waits: no network\\x1b\n"
+    assert result.stdout == "reply 4 to 000: sent\n"
+    result, _ = await cli_env.run_beside_agent(answers, "send", "hello", "--json")
+    assert parse_json_output(result)["messages"] == [message | {"state": "sent"}]
+    result, requests = await cli_env.run_beside_agent(answers, "send", "hello", "--no-wait")
+    assert len(requests) == 1
+    assert result.stderr == "reply 4 waits: no network\\x1b\n"
+    assert result.stdout == "reply 4 to 000: queued\n"
 
 
 async def test_status_json_is_the_complete_response(cli_env, parse_json_output):

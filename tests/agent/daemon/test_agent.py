@@ -129,7 +129,16 @@ async def test_ready_does_not_wait_for_the_module(agent_env, pipeline):
         assert agent_env.notifications.index("READY=1") < agent_env.notifications.index(f"STATUS={busy()}")
         answer = await agent_env.request(do="status")
         assert answer["ok"] is True
-        assert answer["modem"] == {"state": str(busy()), "sessions": 0}
+        assert answer["modem"] == {
+            "state": str(busy()),
+            "problem": str(busy()),
+            "problem_since": "2026-11-22T12:00:00+00:00",
+            "sim_absent_since": None,
+            "sessions": 0,
+        }
+        assert answer["problems"] == [
+            f"Commands cannot be received or answered: there is no session with the module: {busy()}"
+        ]
     assert agent_env.notifications[-1] == "STOPPING=1"
 
 
@@ -492,11 +501,18 @@ async def test_status_request(agent_env, pipeline):
     assert modem["state"] == "EC25, registered, home, signal -71 dBm"
     assert modem["sessions"] == 1
     assert modem["imei"] == "861234567890123"
+    command = answer.pop("last_command")
+    assert (command["id"], command["state"], command["handler"]) == (1, "running", "device.py:led")
+    assert command["received"].startswith("2026-11-22T12:00:0")
     assert answer == {
         "ok": True,
         "service": "programmable-wireless",
         "number": "2936",
+        "problems": [],
         "held": "",
+        "port_conflict": None,
+        "last_answer": None,
+        "journal_error": None,
         "volatile_journal": None,
         "damaged_journals": [],
         "handler_errors": [],
@@ -570,6 +586,7 @@ async def test_send_request_may_return_at_once(agent_env, pipeline):
     async with agent_env.running():
         answer = await agent_env.request(do="send", text="hello", wait=False)
     assert answer["messages"] == [{"reply": 1, "state": "queued", "reason": None}]
+    assert answer["waiting_for"] == f"there is no session with the module: {busy()}"
 
 
 async def test_send_request_times_out(agent_env, pipeline):
@@ -579,7 +596,8 @@ async def test_send_request_times_out(agent_env, pipeline):
         answer = await agent_env.request(do="send", text="hello")
     assert answer == {
         "ok": False,
-        "error": "not sent within 295 s; it stays queued and is sent when possible: see modem-agent outbox",
+        "error": f"not sent within 295 s (there is no session with the module: {busy()}); it stays queued and is "
+        "sent when possible: see modem-agent outbox",
     }
     assert pipeline.reply_states() == ["queued"]
 
@@ -624,15 +642,23 @@ async def test_at_request(agent_env, pipeline):
         assert pipeline.events_of_kind("session ended") == []
 
 
-@pytest.mark.parametrize("request_", [{"do": "send", "text": "hello"}, {"do": "status"}])
-async def test_unusable_journal_gets_an_error_sentence(agent_env, pipeline, request_):
+async def test_send_with_an_unusable_journal_gets_an_error_sentence(agent_env, pipeline):
     """The client gets the reason in the response."""
     async with agent_env.running():
-        if request_["do"] == "send":
-            pipeline.fail_commits_disk_full()
-        else:
-            pipeline.fail_queries("SELECT state, count(*) FROM replies", 1)
-        answer = await agent_env.request(**request_)
+        pipeline.fail_commits_disk_full()
+        answer = await agent_env.request(do="send", text="hello")
         pipeline.commit_error = None
-    reason = "database or disk is full" if request_["do"] == "send" else "disk I/O error"
-    assert answer == {"ok": False, "error": f"the journal cannot be used now: {reason}"}
+    assert answer == {"ok": False, "error": "the journal cannot be used now: database or disk is full"}
+
+
+async def test_status_shows_an_unusable_journal(agent_env, pipeline):
+    """The rest of the status is shown; once the journal can be read, the error is gone."""
+    async with agent_env.running():
+        pipeline.fail_queries("SELECT state, count(*) FROM replies", 1)
+        answer = await agent_env.request(do="status")
+        assert answer["service"] == "programmable-wireless"
+        assert answer["replies"] == {}
+        assert "disk I/O error" in answer["journal_error"]
+        answer = await agent_env.request(do="status")
+        assert answer["journal_error"] is None
+        assert answer["problems"] == []
