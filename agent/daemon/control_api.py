@@ -66,8 +66,8 @@ class ControlApi:
     async def send_message(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Queue a message, and wait until its outcome is known unless `wait` is false.
 
-        The request has `text` or `hex`, and `to` if it does not go to the service. `waiting_for` in the response
-        says why messages are not sent yet.
+        The request has `text` or `hex`, and `to` if it does not go to the service. `waiting_for` in the
+        response says why messages are not sent yet.
         """
         content = _parse_content(request)
         try:
@@ -120,9 +120,10 @@ class ControlApi:
                 return outcome
             left_s = deadline - loop.time()
             if left_s <= 0:
+                reason = f" ({waiting_for})" if waiting_for else ""
                 raise ControlError(
-                    f"not sent within {SEND_WAIT_S:.0f} s{waiting_for and f' ({waiting_for})'}; it stays queued "
-                    "and is sent when possible: see modem-agent outbox"
+                    f"not sent within {SEND_WAIT_S:.0f} s{reason}; it stays queued and is sent when possible: "
+                    "see modem-agent outbox"
                 )
             with contextlib.suppress(TimeoutError):
                 poll_s = left_s if known is None else REASON_CHECK_INTERVAL_S
@@ -182,8 +183,8 @@ def _refuse_lasting_effect(line: str) -> None:
     names = [part.name or "it" for part in split_command_line(line) if part.has_lasting_effect]
     if names:
         raise ControlError(
-            f"{redact_pins(line)} is not executed: {' and '.join(dict.fromkeys(names))} may have a lasting effect "
-            "on settings, messages, SIM, radio or power of the module; --force executes it"
+            f"{redact_pins(line)} is not executed: {' and '.join(dict.fromkeys(names))} may have a lasting "
+            "effect on settings, messages, SIM, radio or power of the module; --force executes it"
         )
 
 

@@ -57,8 +57,8 @@ RADIO_ON_INTERVAL_S = 60.0
 POWER_KEY_SETTLE_S = 60.0
 """Time after a pulse on the power key until the module shows whether the pulse switched it on or off."""
 FIRST_SWITCH_ON_S = 30.0
-"""Time from the start without an answer until the power key is pressed: no module takes longer to boot while
-the device itself boots."""
+"""Time from the start without an answer until the power key is pressed: a module that switches itself on has
+booted by then, because it began with the device."""
 MAX_SWITCH_ON_INTERVAL_S = 3600.0
 """The wait after a press is `POWER_KEY_SETTLE_S` at first and doubles up to this: the module's supply may come
 hours later."""

@@ -41,7 +41,7 @@ async def test_f135_radio_is_switched_on_again(tmp_path, message_format, functio
 
 
 async def test_f135_module_that_stays_registered_with_its_radio_off(tmp_path, message_format):
-    """A simulator reports home for ever; the refused message is the first sign, and leaves within a minute."""
+    """A simulator reports home for ever. The refused message is the first sign, and leaves later."""
     async with FaultWorld(tmp_path, message_format) as world:
         await world.start_and_settle(100)
         for domain in ("CREG", "CGREG", "CEREG"):
@@ -58,7 +58,7 @@ async def test_f135_module_that_stays_registered_with_its_radio_off(tmp_path, me
 
 
 async def test_f135_radio_that_is_switched_off_again_and_again(tmp_path):
-    """The waits grow, because each time the module attaches; the data link of the gateway prevents nothing."""
+    """The waits grow, because each time the module attaches. A data link prevents nothing."""
     async with FaultWorld(
         tmp_path, "pdu", dependencies={"describe_module_users": lambda: "wwan0 is up"}
     ) as world:

@@ -1,4 +1,4 @@
-"""AT command lines: how they are split, and which commands have a lasting effect or leave the command state."""
+"""AT command lines: how they are split, and what their commands do."""
 
 import pytest
 
@@ -87,7 +87,7 @@ LASTING = [
     ("line", "lasting"), [(each, False) for each in HARMLESS] + [(each, True) for each in LASTING]
 )
 def test_lasting_effect(line, lasting):
-    """Queries, and settings that the agent checks and sets again, have none; whatever is unknown may have one."""
+    """Queries, and settings that the agent checks, have none; whatever is unknown may have one."""
     assert any(part.has_lasting_effect for part in split_command_line(line)) is lasting
 
 

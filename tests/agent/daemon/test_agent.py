@@ -557,6 +557,7 @@ async def test_send_request_queues_and_sends(agent_env, pipeline, request_, sent
         "text": sent if isinstance(sent, str) else None,
         "omitted": omitted,
         "messages": [{"reply": 1, "state": "sent", "reason": None}],
+        "waiting_for": None,
     }
 
 
@@ -596,8 +597,8 @@ async def test_send_request_times_out(agent_env, pipeline):
         answer = await agent_env.request(do="send", text="hello")
     assert answer == {
         "ok": False,
-        "error": f"not sent within 295 s (there is no session with the module: {busy()}); it stays queued and is "
-        "sent when possible: see modem-agent outbox",
+        "error": f"not sent within 295 s (there is no session with the module: {busy()}); it stays queued "
+        "and is sent when possible: see modem-agent outbox",
     }
     assert pipeline.reply_states() == ["queued"]
 

@@ -1,4 +1,4 @@
-"""The power key of a module that comes up switched off, as most HATs do: after each power-up it must be pressed."""
+"""The power key of a module that comes up switched off after each loss of power, as most HATs do."""
 
 BOOT_TO_PORT_S = 5.0
 """Seconds from the press until the port of a module on USB appears."""
@@ -11,7 +11,7 @@ class SimulatedPowerKey:
     is_toggle = True
 
     def __init__(self, world, *, on_usb, toggles):
-        """`on_usb`: the port exists only while the module is on. `toggles`: a short press also switches off."""
+        """`on_usb`: the port exists only while the module is on. `toggles`: a short press switches off, too."""
         self._world = world
         self._on_usb = on_usb
         self._toggles = toggles
@@ -24,7 +24,7 @@ class SimulatedPowerKey:
             self.lose_power()
 
     async def power_cycle(self, driver):
-        """Press the key for a long time, which switches a module off that is on, and then for a short time."""
+        """Press the key for a long time, which switches the module off, and then for a short time."""
         if self._world.module.power.is_running:
             self.lose_power()
         await self.power_on(driver)
