@@ -8,6 +8,7 @@ overlays.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ def explain_debug_plug(node: Path, root: Path = ROOT) -> str:
     uart = find_header_uart(root)
     if uart is None or uart.model != "Raspberry Pi 5":
         return ""
-    if node.resolve().name != _DEBUG_TTY:
+    if Path(os.path.realpath(node)).name != _DEBUG_TTY:  # Path.resolve raises on a link to itself
         return ""
     return f"{node} is the debug plug of this {uart.model}; a HAT on its header is {uart.node}"
 

@@ -74,7 +74,8 @@ def _check_port(key: str, port: str) -> list[str]:
         return []
     if error := explain_not_serial(port):
         return [f"{key}: {error}"]
-    if note := explain_debug_plug(Path(port)) or ("" if Path(port).exists() else explain_absent(port)):
+    is_absent = not os.path.exists(port)  # noqa: PTH110  (Path.exists raises if a folder may not be searched)
+    if note := explain_debug_plug(Path(port)) or (explain_absent(port) if is_absent else ""):
         click.echo(f"note: {key}: {note}", err=True)
     return []
 

@@ -154,7 +154,7 @@ def parse_config(tables: dict[str, Any], source: str, base_dir: Path = Path("/")
             sections[name] = _parse_table(kind, name, values, source, base_dir, errors)
     config = Config(**sections)  # type: ignore[arg-type]  # each has the type of its field
     port = config.modem.port
-    if port != "auto" and not port.startswith(("/", "socket://")):
+    if port != "auto" and (not port.startswith(("/", "socket://")) or "\0" in port):
         errors.append(
             f'{source}: modem.port must be "auto", an absolute path such as "/dev/ttyUSB2", or '
             f'"socket://host:port", not {_format_value(port)}'

@@ -45,7 +45,7 @@ class DirectoryContents:
 
 
 def read_directory(directory: Path) -> DirectoryContents:
-    """Return the contents of the directory. Raises HandlerConfigError if it cannot be read."""
+    """Return the contents of the directory. Raises HandlerConfigError if it does not exist."""
     directory = directory.absolute()
     found = DirectoryContents()
     try:
@@ -60,9 +60,10 @@ def read_directory(directory: Path) -> DirectoryContents:
     except NotADirectoryError:
         raise HandlerConfigError(f"{directory} is not a directory: set [handlers] directory to one") from None
     except OSError as error:
-        raise HandlerConfigError(
+        found.errors[f"{directory.name}/"].append(
             f"{directory} cannot be read: {error.strerror}; let the user that runs modem-agent read it"
-        ) from None
+        )
+        return found
     for path in files:
         if not path.name.startswith("."):
             _classify_file(path, found)

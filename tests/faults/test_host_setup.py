@@ -335,9 +335,14 @@ def test_f134_every_type_of_file_is_named(special_files):
         assert explain_not_serial(str(path)).startswith(f"{path} is {kind} and not a serial port")
 
 
-@pytest.mark.parametrize("port", ["/dev/ttyUSB97", "/nowhere/port", "/dev/null/port"])
-def test_f134_config_check_notes_an_absent_port(check_config, port):
+@pytest.mark.parametrize(
+    "port", ["/dev/ttyUSB97", "/nowhere/port", "/dev/null/port", f"/dev/{'x' * 300}", "loop"]
+)
+def test_f134_config_check_notes_an_absent_port(check_config, tmp_path, port):
     """It may appear later: exit status 0."""
+    if port == "loop":
+        port = str(tmp_path / "loop")
+        Path(port).symlink_to(port)
     result = check_config(port=port)
     assert result.exit_code == 0
     assert (
