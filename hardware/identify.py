@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from hardware import profile
 from hardware.profile import DriverProfile
+from hardware.sysfs import UsbPort
 
 GENERIC = "generic"
 MIN_MODEL_CHARS = 4
@@ -37,24 +38,19 @@ class PortInfo:
 def match_usb_id(vendor: str, product: str, drivers: Mapping[str, DriverProfile] | None = None) -> list[str]:
     """Return the names of the profiles of a USB product, also of those without a known AT port."""
     drivers = profile.load_driver_profiles(product) if drivers is None else drivers
-    return [
-        name
-        for name, driver in drivers.items()
-        if any(layout.vendor == vendor and product in layout.products for layout in driver.usb)
-    ]
+    return [name for name, driver in drivers.items() if driver.usb_layouts(vendor, product)]
 
 
-def rank_at_port(
-    driver: DriverProfile, vendor: str, product: str, interface: int, interface_class: str
-) -> int | None:
-    """Return the rank of an interface for AT commands; None if the profile does not name this interface."""
-    layouts = [layout for layout in driver.usb if layout.vendor == vendor and product in layout.products]
+def rank_at_port(driver: DriverProfile, port: UsbPort) -> int | None:
+    """Return the rank of a port for AT commands; None if the profile does not name its interface."""
+    layouts = driver.usb_layouts(port.device.vendor, port.device.product)
     if any(
-        layout.at_interface == interface or interface_class in layout.at_interface_classes
+        layout.at_interface == port.interface or port.interface_class in layout.at_interface_classes
         for layout in layouts
     ):
         return PRIMARY_RANK
-    return SECONDARY_RANK if any(layout.second_at_interface == interface for layout in layouts) else None
+    is_second = any(layout.second_at_interface == port.interface for layout in layouts)
+    return SECONDARY_RANK if is_second else None
 
 
 def match_answers(answers: Iterable[str], candidates: Iterable[str] = ()) -> str:

@@ -68,7 +68,7 @@ def read_port_info(node: Path, root: Path = ROOT) -> PortInfo:
     known = identify.match_usb_id(port.device.vendor, port.device.product, drivers)
     if not known:
         return PortInfo(role="uart")  # an adapter: it is wired to the UART of the module
-    ranks = [rank for name in known if (rank := _rank_port(drivers[name], port)) is not None]
+    ranks = [rank for name in known if (rank := identify.rank_at_port(drivers[name], port)) is not None]
     role = ("at", "modem")[min(ranks)] if ranks else ""
     return PortInfo(tuple(known), port.device.usb_id, role)
 
@@ -187,7 +187,7 @@ def _find_candidates(ports: Iterable[UsbPort], drivers: Mapping[str, DriverProfi
         ranks = {
             name: rank
             for name, driver in drivers.items()
-            if (rank := _rank_port(driver, port)) is not None and port.is_present
+            if (rank := identify.rank_at_port(driver, port)) is not None and port.is_present
         }
         if ranks:
             found = PortCandidate(port, min(ranks.values()), tuple(ranks))
@@ -195,12 +195,6 @@ def _find_candidates(ports: Iterable[UsbPort], drivers: Mapping[str, DriverProfi
             if other is None or found.rank < other.rank:
                 best[port.device.usb_path] = found
     return list(best.values())
-
-
-def _rank_port(driver: DriverProfile, port: UsbPort) -> int | None:
-    return identify.rank_at_port(
-        driver, port.device.vendor, port.device.product, port.interface, port.interface_class
-    )
 
 
 def _is_same_device(one: UsbDevice, other: UsbDevice) -> bool:
@@ -216,7 +210,11 @@ def _explain_known_modules(ports: list[UsbPort], drivers: Mapping[str, DriverPro
             continue
         own = [port for port in ports if port.device.usb_path == device.usb_path]
         nodes = ", ".join(str(port.node) for port in own)
-        named = [port for port in own if any(_rank_port(drivers[name], port) is not None for name in known)]
+        named = [
+            port
+            for port in own
+            if any(identify.rank_at_port(drivers[name], port) is not None for name in known)
+        ]
         if named:
             reason = f"whose AT port {named[0].node} is not passed to this container or not created yet"
         elif any(_has_at_port(drivers[name], device) for name in known):
@@ -230,8 +228,7 @@ def _explain_known_modules(ports: list[UsbPort], drivers: Mapping[str, DriverPro
 def _has_at_port(driver: DriverProfile, device: UsbDevice) -> bool:
     return any(
         layout.at_interface is not None or bool(layout.at_interface_classes)
-        for layout in driver.usb
-        if layout.vendor == device.vendor and device.product in layout.products
+        for layout in driver.usb_layouts(device.vendor, device.product)
     )
 
 
@@ -243,11 +240,10 @@ def _explain_modules_without_tty(ports: list[UsbPort], root: Path) -> list[str]:
     clauses = []
     for device in devices:
         known = identify.match_usb_id(device.vendor, device.product, drivers)
-        if known and any(
-            layout.no_at and device.product in layout.products
-            for name in known
-            for layout in drivers[name].usb
-        ):
+        layouts = [
+            layout for name in known for layout in drivers[name].usb_layouts(device.vendor, device.product)
+        ]
+        if any(layout.no_at for layout in layouts):
             clauses.append(
                 f"{_join_profile_names(known)} at USB {device.usb_path} is in a mode without an AT port "
                 f"({device.usb_id})"

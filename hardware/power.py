@@ -12,7 +12,6 @@ import contextlib
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -51,24 +50,6 @@ class PowerSwitch(Protocol):
         """Switch on a module that may be off. Raises PowerUnavailable."""
 
 
-@dataclass(frozen=True, slots=True)
-class GpioLine:
-    """A line of a GPIO chip and what it is wired to."""
-
-    chip: str
-    offset: int
-    active_low: bool = False
-    drives: str = "power-key"
-    """"power-key" or "reset"."""
-    on_s: float = 0.0
-    """Length in seconds of the pulse that switches on, or resets; 0 takes that of the profile."""
-    off_s: float = 0.0
-    """Length in seconds of the pulse that switches off; 0 takes that of the profile."""
-
-    def __str__(self) -> str:
-        return f"{'reset line' if self.drives == 'reset' else 'power key'} on {self.chip} line {self.offset}"
-
-
 class PowerConfig(Protocol):
     """The keys of `[recovery]` that describe the power switch."""
 
@@ -81,7 +62,7 @@ class PowerConfig(Protocol):
     @property
     def gpio_active_low(self) -> bool: ...
     @property
-    def gpio_drives(self) -> str: ...
+    def gpio_drives(self) -> str: ...  # "power-key" or "reset"
     @property
     def pulse_on_s(self) -> float: ...
     @property
@@ -97,76 +78,67 @@ def make_power_switch(
     """
     if config.power == "usb":
         return UsbPowerSwitch(current_port, state_file)
-    if config.power == "gpio":
-        return GpioPowerSwitch(
-            GpioLine(
-                str(config.gpio_chip),
-                config.gpio_line,
-                config.gpio_active_low,
-                config.gpio_drives,
-                config.pulse_on_s,
-                config.pulse_off_s,
-            )
-        )
-    return None
+    return GpioPowerSwitch(config) if config.power == "gpio" else None
 
 
 class GpioPowerSwitch:
     """A power key or reset line, driven through the kernel's GPIO character device."""
 
-    def __init__(self, line: GpioLine) -> None:
+    def __init__(self, config: PowerConfig) -> None:
         """Raises PowerUnavailable if package, chip or line is missing."""
-        self._line = line
+        self._config = config
         self._gpiod = _import_gpiod()
-        self.name = f"the {line}"
-        self.is_toggle = line.drives != "reset"
+        self._chip = str(config.gpio_chip)
+        self._is_reset = config.gpio_drives == "reset"
+        self.is_toggle = not self._is_reset
+        kind = "reset line" if self._is_reset else "power key"
+        self.name = f"the {kind} on {self._chip} line {config.gpio_line}"
         self._check_line()
 
     async def power_cycle(self, driver: DriverProfile) -> None:
-        line = self._line
-        if line.drives == "reset":
+        if self._is_reset:
             if Quirk.RESET_LINE_UNSAFE in driver.quirks:
                 raise PowerUnavailable(
                     "the reset line may leave this module beyond recovery and is never used"
                 )
             self.is_toggle = Quirk.RESET_LINE_IS_POWER_KEY in driver.quirks
-            await self._pulse(line.on_s or driver.reset_line_s or DEFAULT_RESET_PULSE_S)
+            await self._pulse(self._config.pulse_on_s or driver.reset_line_s or DEFAULT_RESET_PULSE_S)
             return
-        await self._pulse(line.off_s or driver.power_key_off_s or DEFAULT_OFF_PULSE_S)
+        await self._pulse(self._config.pulse_off_s or driver.power_key_off_s or DEFAULT_OFF_PULSE_S)
         await asyncio.sleep(driver.power_off_s or DEFAULT_OFF_TO_ON_S)
         await self.power_on(driver)
 
     async def power_on(self, driver: DriverProfile) -> None:
-        await self._pulse(self._line.on_s or driver.power_key_on_s or DEFAULT_ON_PULSE_S)
+        await self._pulse(self._config.pulse_on_s or driver.power_key_on_s or DEFAULT_ON_PULSE_S)
 
     async def _pulse(self, seconds: float) -> None:
-        line, gpiod = self._line, self._gpiod
+        line, gpiod = self._config.gpio_line, self._gpiod
         settings = gpiod.LineSettings(
             direction=gpiod.line.Direction.OUTPUT,
-            active_low=line.active_low,
+            active_low=self._config.gpio_active_low,
             output_value=gpiod.line.Value.INACTIVE,
         )
 
         def request_line() -> Any:
-            return gpiod.request_lines(line.chip, consumer="modem-agent", config={line.offset: settings})
+            return gpiod.request_lines(self._chip, consumer="modem-agent", config={line: settings})
 
         try:
             request = await run_in_thread(
                 request_line, "power", on_abandoned=lambda request: request.release()
             )
             try:
-                request.set_value(line.offset, gpiod.line.Value.ACTIVE)  # one ioctl, which does not block
+                request.set_value(line, gpiod.line.Value.ACTIVE)  # one ioctl, which does not block
                 await asyncio.sleep(seconds)
             finally:
                 with contextlib.suppress(OSError):
-                    request.set_value(line.offset, gpiod.line.Value.INACTIVE)
+                    request.set_value(line, gpiod.line.Value.INACTIVE)
                 request.release()
         except (OSError, ValueError) as error:
-            raise PowerUnavailable(f"the {line} cannot be driven: {error}") from None
+            raise PowerUnavailable(f"{self.name} cannot be driven: {error}") from None
 
     def _check_line(self) -> None:
         """Raise PowerUnavailable if chip or line does not exist."""
-        chip = self._line.chip
+        chip, line = self._chip, self._config.gpio_line
         try:
             with self._gpiod.Chip(chip) as opened:
                 count = opened.get_info().num_lines
@@ -179,9 +151,9 @@ class GpioPowerSwitch:
             ) from None
         except (OSError, ValueError) as error:
             raise PowerUnavailable(f"{chip} is not a GPIO chip (recovery.gpio_chip): {error}") from None
-        if self._line.offset >= count:
+        if line >= count:
             raise PowerUnavailable(
-                f"{chip} has {count} lines; line {self._line.offset} does not exist (recovery.gpio_line)"
+                f"{chip} has {count} lines; line {line} does not exist (recovery.gpio_line)"
             )
 
 

@@ -188,14 +188,10 @@ class DriverProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Beginning of a word in the answer to ATI or +CGMM; `*` and `?` are wildcards. See `identify`."""
 
     # UART
-    baud: int | None = None
-    """Factory setting of the rate; 0 for autobauding."""
-    autobaud_rates: tuple[int, ...] = ()
     inter_command_delay_s: Seconds | None = None
     """Delay between a final result code and the next command."""
     urc_port_command: str | None = None
     """Command that selects the port on which URCs appear."""
-    sleep_command: str | None = None
 
     # start
     boot_urcs: tuple[str, ...] = ()
@@ -206,8 +202,6 @@ class DriverProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Command that queries whether message commands work."""
     ready_mask: int | None = None
     """Bit in the answer to `ready_command` that means that the message service is ready."""
-    start_s: Seconds | None = None
-    """Time from power-on until the port answers."""
 
     # SIM and network
     pin_tries_command: str | None = None
@@ -220,7 +214,6 @@ class DriverProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     # messages
     stores: tuple[str, ...] = ()
     """Values that +CPMS accepts as its first parameter."""
-    first_index: int | None = None
     text_mode: bool | None = None
     cnmi: str | None = None
     """Parameters of +CNMI, if only these work."""
@@ -236,10 +229,6 @@ class DriverProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     # restart and shutdown
     restart_command: str | None = None
-    restart_s: Seconds | None = None
-    """Time from the restart command until the module is ready again."""
-    power_off_command: str | None = None
-    power_off_urc: str | None = None
     power_off_s: Seconds | None = None
     power_key_on_s: Seconds | None = None
     """Length of the pulse at the power key that switches on; a HAT may invert its polarity."""
@@ -247,8 +236,10 @@ class DriverProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     reset_line_s: Seconds | None = None
 
     quirks: tuple[Quirk, ...] = ()
-    sources: tuple[str, ...] = ()
-    """Tags of the sources, listed in profiles/README.md."""
+
+    def usb_layouts(self, vendor: str, product: str) -> list[UsbLayout]:
+        """Return the layouts of a USB product."""
+        return [layout for layout in self.usb if layout.vendor == vendor and product in layout.products]
 
 
 def list_profiles() -> list[str]:

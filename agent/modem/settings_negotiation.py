@@ -23,7 +23,7 @@ from agent.modem.setup_client import SetupClient
 from agent.modem.sim import SimConfig, SimSetup
 from agent.modem.status_queries import REGISTRATION_DOMAINS, parse_registration, registration_command
 from agent.modem.urc_handler import UrcHandler
-from hardware.quirks import Quirk, describe_quirk
+from hardware.quirks import Quirk
 
 MAX_CFUN_TRIES = 3
 EARLY_BOOT_CODE, FINAL_BOOT_CODE, FINAL_BOOT_CODE_TIMEOUT_S = "RDY", "APP RDY", 10.0
@@ -81,7 +81,7 @@ class SettingsNegotiation:
         if early and self._urc_handler.is_booting:
             await self._urc_handler.wait_for_urc(FINAL_BOOT_CODE, FINAL_BOOT_CODE_TIMEOUT_S)
         if Quirk.WANTS_FLOW_CONTROL in quirks:
-            self._settings.add_note(f"{describe_quirk(Quirk.WANTS_FLOW_CONTROL)}, which is not used")
+            self._settings.add_note("the maker strongly recommends RTS/CTS flow control, which is not used")
 
     async def _set_result_format(self) -> None:
         """Set no echo, verbose result codes and numeric errors."""
@@ -159,7 +159,7 @@ class SettingsNegotiation:
             if driver.text_mode is False and wanted == 1:
                 hint = '; this module has no text mode, write [modem] message_format = "pdu"'
             elif Quirk.SOME_VARIANTS_WITHOUT_SMS in driver.quirks:
-                hint = f"; {describe_quirk(Quirk.SOME_VARIANTS_WITHOUT_SMS)}"
+                hint = "; variants of this module have no SMS at all"
             raise ModemUnusable(f"the module does not accept this message format: {error}{hint}") from error
 
     async def _negotiate_required_settings(self) -> None:

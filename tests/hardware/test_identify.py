@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from hardware.identify import (
     match_usb_id,
     rank_at_port,
 )
+from hardware.sysfs import UsbDevice, UsbPort
 
 ANSWERS = [
     # As modules gave them in public logs: ATI, +CGMM, +SIMCOMATI; +CGMI where it was there.
@@ -110,19 +112,24 @@ def test_answers_precede_usb_ids():
     assert match_answers(["SIM7080 R1951.01"], ["sim7600"]) == "sim7070"
 
 
-def test_at_ports_are_ranked():
+@pytest.mark.parametrize(
+    ("name", "usb_id", "interface", "interface_class", "rank"),
+    [
+        ("sim7600", "1e0e:9001", 2, "ff/00/00", PRIMARY_RANK),
+        ("sim7600", "1e0e:9001", 3, "ff/00/00", SECONDARY_RANK),
+        ("sim7600", "1e0e:9001", 0, "ff/ff/ff", None),
+        ("sim7600", "1e0e:9003", 2, "ff/00/00", None),
+        ("sim7600", "2c7c:9001", 2, "ff/00/00", None),
+        ("huawei_me909u", "12d1:1573", 7, "ff/01/02", PRIMARY_RANK),
+        ("huawei_me909u", "12d1:1573", 0, "ff/01/01", None),
+    ],
+)
+def test_at_ports_are_ranked(name, usb_id, interface, interface_class, rank):
     """First, second or none, by interface number or class."""
-    driver = profile.load_driver_profile("sim7600")
-    assert rank_at_port(driver, "1e0e", "9001", 2, "ff/00/00") == PRIMARY_RANK
-    assert rank_at_port(driver, "1e0e", "9001", 3, "ff/00/00") == SECONDARY_RANK
-    assert rank_at_port(driver, "1e0e", "9001", 0, "ff/ff/ff") is None
-    assert rank_at_port(driver, "1e0e", "9003", 2, "ff/00/00") is None
-    assert rank_at_port(driver, "2c7c", "9001", 2, "ff/00/00") is None
-    assert (
-        rank_at_port(profile.load_driver_profile("huawei_me909u"), "12d1", "1573", 7, "ff/01/02")
-        == PRIMARY_RANK
-    )
-    assert rank_at_port(profile.load_driver_profile("huawei_me909u"), "12d1", "1573", 0, "ff/01/01") is None
+    vendor, product = usb_id.split(":")
+    device = UsbDevice(usb_path="1-1", vendor=vendor, product=product, serial="", description="")
+    port = UsbPort(Path("/dev/ttyUSB0"), device, interface, interface_class)
+    assert rank_at_port(profile.load_driver_profile(name), port) == rank
 
 
 @pytest.mark.parametrize("name", [name for name in profile.list_profiles() if name != GENERIC])

@@ -9,9 +9,20 @@ from pathlib import Path
 import pytest
 
 from hardware import power
-from hardware.power import GpioLine, GpioPowerSwitch, PowerUnavailable, UsbPowerSwitch, make_power_switch
+from hardware.power import GpioPowerSwitch, PowerUnavailable, UsbPowerSwitch, make_power_switch
 from hardware.profile import DriverProfile
 from hardware.quirks import Quirk
+
+
+@dataclass
+class FakePowerConfig:
+    power: str = "none"
+    gpio_chip: Path = Path("/dev/gpiochip0")
+    gpio_line: int = 6
+    gpio_active_low: bool = False
+    gpio_drives: str = "power-key"
+    pulse_on_s: float = 0.0
+    pulse_off_s: float = 0.0
 
 
 class FakeGpiod(types.ModuleType):
@@ -105,15 +116,15 @@ DRIVER = DriverProfile(power_key_on_s=0.5, power_key_off_s=3.0, power_off_s=6.0,
     [
         ({}, DRIVER, [3.0, 6.0, 0.5]),
         ({}, DriverProfile(), [3.0, 10.0, 1.0]),
-        ({"on_s": 2.0, "off_s": 4.0}, DRIVER, [4.0, 6.0, 2.0]),
-        ({"drives": "reset"}, DRIVER, [0.25]),
-        ({"drives": "reset"}, DriverProfile(), [0.5]),
-        ({"drives": "reset", "on_s": 0.7}, DRIVER, [0.7]),
+        ({"pulse_on_s": 2.0, "pulse_off_s": 4.0}, DRIVER, [4.0, 6.0, 2.0]),
+        ({"gpio_drives": "reset"}, DRIVER, [0.25]),
+        ({"gpio_drives": "reset"}, DriverProfile(), [0.5]),
+        ({"gpio_drives": "reset", "pulse_on_s": 0.7}, DRIVER, [0.7]),
     ],
 )
 async def test_pulse_lengths_come_from_configuration_or_profile(gpiod, sleep_durations, line, driver, pauses):
     """A key: off, pause, on. A reset line: one pulse. The line is released in between and afterwards."""
-    await GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6, **line)).power_cycle(driver)
+    await GpioPowerSwitch(FakePowerConfig(**line)).power_cycle(driver)
     assert sleep_durations == pauses
     values = [value for _, value in gpiod.levels]
     assert values == ["active", "inactive"] * (len(values) // 2)
@@ -123,7 +134,7 @@ async def test_pulse_lengths_come_from_configuration_or_profile(gpiod, sleep_dur
 
 async def test_power_on_is_one_pulse(gpiod, sleep_durations):
     """For a module that may be off."""
-    await GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6, active_low=True)).power_on(DRIVER)
+    await GpioPowerSwitch(FakePowerConfig(gpio_active_low=True)).power_on(DRIVER)
     assert sleep_durations == [0.5]
     assert gpiod.request[3].active_low is True
     assert gpiod.request[3].output_value == "inactive"
@@ -131,7 +142,7 @@ async def test_power_on_is_one_pulse(gpiod, sleep_durations):
 
 async def test_unsafe_reset_line_is_never_used(gpiod, sleep_durations):
     """It may leave the module beyond recovery."""
-    line = GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6, drives="reset"))
+    line = GpioPowerSwitch(FakePowerConfig(gpio_drives="reset"))
     with pytest.raises(PowerUnavailable, match="never used"):
         await line.power_cycle(DriverProfile(quirks=(Quirk.RESET_LINE_UNSAFE,)))
     assert gpiod.levels == []
@@ -139,7 +150,7 @@ async def test_unsafe_reset_line_is_never_used(gpiod, sleep_durations):
 
 async def test_reset_line_tied_to_the_power_key_is_a_toggle(gpiod, sleep_durations):
     """It may leave the module off, and the caller must know that."""
-    line = GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6, drives="reset"))
+    line = GpioPowerSwitch(FakePowerConfig(gpio_drives="reset"))
     assert not line.is_toggle
     await line.power_cycle(DriverProfile(quirks=(Quirk.RESET_LINE_IS_POWER_KEY,)))
     assert line.is_toggle
@@ -147,7 +158,7 @@ async def test_reset_line_tied_to_the_power_key_is_a_toggle(gpiod, sleep_duratio
 
 async def test_cancelled_pulse_releases_the_key(gpiod):
     """At once."""
-    pulse = asyncio.ensure_future(GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6, on_s=60.0)).power_on(DRIVER))
+    pulse = asyncio.ensure_future(GpioPowerSwitch(FakePowerConfig(pulse_on_s=60.0)).power_on(DRIVER))
     async with asyncio.timeout(5):
         while not gpiod.levels:  # noqa: ASYNC110  (a fake line sends no event)
             await asyncio.sleep(0)
@@ -164,7 +175,7 @@ async def test_busy_gpio_line_is_reported(gpiod, sleep_durations):
     with pytest.raises(
         PowerUnavailable, match=r"power key on /dev/gpiochip0 line 6 cannot be driven: .*busy"
     ):
-        await GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6)).power_on(DRIVER)
+        await GpioPowerSwitch(FakePowerConfig()).power_on(DRIVER)
 
 
 @pytest.mark.parametrize(
@@ -180,33 +191,22 @@ async def test_missing_chip_line_or_permission_is_reported(gpiod, open_error, of
     """At the start of the program, and by `config check`."""
     gpiod.open_error = open_error
     with pytest.raises(PowerUnavailable, match=sentence):
-        GpioPowerSwitch(GpioLine("/dev/gpiochip0", offset))
+        GpioPowerSwitch(FakePowerConfig(gpio_line=offset))
 
 
 def test_missing_package_is_reported(monkeypatch):
     """With the command that installs it; version 1 is a different library."""
     monkeypatch.setitem(sys.modules, "gpiod", None)
     with pytest.raises(PowerUnavailable, match=r"modem-agent\[gpio\]"):
-        GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6))
+        GpioPowerSwitch(FakePowerConfig())
     old = types.ModuleType("gpiod")
     monkeypatch.setitem(sys.modules, "gpiod", old)
     monkeypatch.setitem(sys.modules, "gpiod.line", types.ModuleType("gpiod.line"))
     with pytest.raises(PowerUnavailable, match="version 2"):
-        GpioPowerSwitch(GpioLine("/dev/gpiochip0", 6))
+        GpioPowerSwitch(FakePowerConfig())
 
 
 STATE_FILE = Path("/nowhere/usb-off")
-
-
-@dataclass
-class FakePowerConfig:
-    power: str = "none"
-    gpio_chip: Path = Path("/dev/gpiochip0")
-    gpio_line: int = 6
-    gpio_active_low: bool = False
-    gpio_drives: str = "power-key"
-    pulse_on_s: float = 0.0
-    pulse_off_s: float = 0.0
 
 
 async def test_configured_power_switch_is_made(gpiod):
