@@ -32,5 +32,5 @@ class StatusNotifier:
         else:
             return
         if webhook.url is not None:
-            parameters = make_parameters(product, resource, self._account_sid)
+            parameters = make_parameters(product, resource, resource.account_sid or self._account_sid)
             self._sender.send(kind, webhook, parameters, sid=resource.sid, imsi=sim.imsi)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from hardware.sim.rest import parameters
+from hardware.sim.rest.access import caller_account
 from hardware.sim.rest.lists import list_response
 from hardware.sim.rest.urls import root_url
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class CommandRoutes:
-    """The operations of one product. There is one account; any credentials are accepted."""
+    """The operations of one product. `account_sid` is shown to callers without an account of their own."""
 
     def __init__(self, service: CommandService, account_sid: str) -> None:
         self._service = service
@@ -32,21 +33,23 @@ class CommandRoutes:
             router.add_delete(f"{path}/{{sid}}", self.delete)
 
     async def create(self, request: web.Request) -> web.Response:
-        resource = self._service.create(await parameters.parse_form(request))
+        resource = self._service.create(await parameters.parse_form(request), caller_account(request))
         return web.json_response(self._resource_json(request, resource), status=201)
 
     async def fetch(self, request: web.Request) -> web.Response:
-        return web.json_response(self._resource_json(request, self._service.fetch(request.match_info["sid"])))
+        resource = self._service.fetch(request.match_info["sid"], caller_account(request))
+        return web.json_response(self._resource_json(request, resource))
 
     async def list_page(self, request: web.Request) -> web.Response:
         product = self._service.product
-        page = self._service.list_page(parameters.parse_query(request))
+        page = self._service.list_page(parameters.parse_query(request), caller_account(request))
         url = f"{root_url(request)}{product.collection_path}"
         return list_response(page, product.list_key, url, partial(self._resource_json, request))
 
     async def delete(self, request: web.Request) -> web.Response:
-        self._service.delete(request.match_info["sid"])
+        self._service.delete(request.match_info["sid"], caller_account(request))
         return web.Response(status=204)
 
     def _resource_json(self, request: web.Request, resource: CommandResource) -> dict[str, object]:
-        return resource.to_json(self._service.product, self._account_sid, root_url(request))
+        account = caller_account(request) or self._account_sid
+        return resource.to_json(self._service.product, account, root_url(request))

@@ -38,4 +38,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 def _error_response(error: ServiceError) -> web.Response:
-    return web.json_response(error.to_json(), status=error.status)
+    response = web.json_response(error.to_json(), status=error.status)
+    if error.status == 401:
+        response.headers[hdrs.WWW_AUTHENTICATE] = 'Basic realm="modem-agent sandbox"'
+    return response

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from hardware.sim.rest import parameters
+from hardware.sim.rest.access import caller_account
 from hardware.sim.rest.lists import list_response
 from hardware.sim.rest.urls import root_url
 from hardware.sim.service import fleets, sims
@@ -49,7 +50,8 @@ class SimRoutes:
         return web.json_response(self._to_json(request, sim))
 
     def _to_json(self, request: web.Request, sim: sims.ServiceSim) -> dict[str, object]:
-        return sim.to_json(self._sims.product, self._account_sid, root_url(request))
+        account = caller_account(request) or self._account_sid
+        return sim.to_json(self._sims.product, account, root_url(request))
 
 
 class FleetRoutes:
@@ -83,4 +85,4 @@ class FleetRoutes:
         return web.json_response(self._to_json(request, fleet))
 
     def _to_json(self, request: web.Request, fleet: fleets.Fleet) -> dict[str, object]:
-        return fleet.to_json(self._account_sid, root_url(request))
+        return fleet.to_json(caller_account(request) or self._account_sid, root_url(request))

@@ -1,7 +1,8 @@
 """Errors of the services, with the codes of the vendor's error dictionary.
 
 The 33xxx codes are those of Programmable Wireless. For SMS Commands of Super SIM no codes are published, so
-the same ones are used; 20404 is the platform's general code for a resource that does not exist.
+the same ones are used; 20003 and 20404 are the platform's general codes
+for wrong credentials and for a resource that does not exist.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ NO_SUCH_SIM = 33107
 CONFLICTING_PARAMETERS = 33121
 NO_SUCH_RESOURCE = 20404
 METHOD_NOT_ALLOWED = 20004
+AUTHENTICATION_FAILED = 20003
 
 MORE_INFO_URL = "https://www.twilio.com/docs/errors/"
 

@@ -45,9 +45,15 @@ class CommandResource:
     """The messages that were sent for it."""
     callback: Webhook = NO_WEBHOOK
     """Whom to call about the status."""
+    account_sid: str | None = None
+    """The account that created it; None if that is not known, as with messages from a SIM."""
     error_code: int | None = None
     """Why the Command failed. Only the callback shows it: no description has a field for it."""
     error_message: str = ""
+
+    def belongs_to(self, account_sid: str | None) -> bool:
+        """Return True unless it was created by another account; None is a caller without an account."""
+        return None in (account_sid, self.account_sid) or account_sid == self.account_sid
 
     def is_final(self, product: Product) -> bool:
         """Return True if the service makes no further attempt and expects no further receipt."""
@@ -56,7 +62,10 @@ class CommandResource:
         return self.status == "sent" and product.has_modes and not self.delivery_receipt
 
     def to_json(self, product: Product, account_sid: str, root_url: str) -> dict[str, object]:
-        """Return the fields in the order of the vendor's samples; `root_url` precedes the product's path."""
+        """Return the fields in the order of the vendor's samples; `root_url` precedes the product's path.
+
+        `account_sid` is shown if the creator is not known.
+        """
         url = f"{root_url}{product.collection_path}/{self.sid}"
         modes: dict[str, object] = {}
         if product.has_modes:
@@ -67,7 +76,7 @@ class CommandResource:
             }
         return {
             "sid": self.sid,
-            "account_sid": account_sid,
+            "account_sid": self.account_sid or account_sid,
             "sim_sid": self.sim.sid,
             product.body_field: self.body,
             **modes,

@@ -90,8 +90,8 @@ class CommandService:
 
     # Commands to a SIM
 
-    def create(self, parameters: Mapping[str, str]) -> CommandResource:
-        """Create a Command and send it; raises ServiceError."""
+    def create(self, parameters: Mapping[str, str], account_sid: str | None = None) -> CommandResource:
+        """Create a Command of an account and send it; raises ServiceError."""
         request = service_request.parse_create_request(self.product, parameters)
         sim = self.find_sim(request.sim)
         if sim is None:
@@ -106,7 +106,7 @@ class CommandService:
         resource = self._add_resource(
             sid, sim, request.body, "queued", request.mode, delivery_receipt=request.delivery_receipt
         )
-        resource.callback = request.callback
+        resource.callback, resource.account_sid = request.callback, account_sid
         self._emit_event(NetworkEventKind.CREATED, sim, request.content, sid=sid)
         delivery = _DeliveryTracker(self, resource, len(parts))
         resource.mt_messages = [
@@ -196,9 +196,12 @@ class CommandService:
 
     # Read operations of the API
 
-    def fetch(self, sid: str) -> CommandResource:
-        """Return a resource. Raises ServiceError (404) if it does not exist or is over 30 days old."""
-        if not self.has_command(sid):
+    def fetch(self, sid: str, account_sid: str | None = None) -> CommandResource:
+        """Return a resource. Raises ServiceError (404) if it does not exist or is over 30 days old.
+
+        With an account SID, a resource of another account does not exist.
+        """
+        if not self.has_command(sid) or not self._resources[sid].belongs_to(account_sid):
             what = f"/{self.product.collection}/{sid}"
             raise ServiceError(404, NO_SUCH_RESOURCE, f"The requested resource {what} was not found.")
         return self._resources[sid]
@@ -208,16 +211,18 @@ class CommandService:
         self._prune_expired()
         return sid in self._resources
 
-    def list_page(self, parameters: Mapping[str, str]) -> Page[CommandResource]:
-        """Return one page of the list, newest first; raises ServiceError."""
+    def list_page(
+        self, parameters: Mapping[str, str], account_sid: str | None = None
+    ) -> Page[CommandResource]:
+        """Return one page of an account's list, newest first; raises ServiceError."""
         self._prune_expired()
         sim = self.find_sim(parameters.get("Sim", ""))
-        newest_first = list(reversed(self._resources.values()))
+        newest_first = [each for each in reversed(self._resources.values()) if each.belongs_to(account_sid)]
         return service_list.select_page(self.product, newest_first, parameters, sim.sid if sim else None)
 
-    def delete(self, sid: str) -> None:
+    def delete(self, sid: str, account_sid: str | None = None) -> None:
         """Delete a resource; a message that is on its way is not recalled. Raises ServiceError."""
-        del self._resources[self.fetch(sid).sid]
+        del self._resources[self.fetch(sid, account_sid).sid]
 
     def _add_resource(
         self,
