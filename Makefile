@@ -29,7 +29,7 @@ help:  ## this list
 demo: $(VENV)/.demo  ## the agent and a simulated module, network and service; ARGS=--once ends after the scenarios
 	@$(BIN)/modem-agent demo $(ARGS)
 
-sandbox: $(VENV)/.demo  ## simulated modules, network and REST API; ARGS="--link-dir /tmp/modems"
+sandbox: $(VENV)/.demo  ## simulated modules, network and REST API; ARGS="--open --link-dir /tmp/modems"
 	@$(BIN)/modem-agent sandbox $(ARGS)
 
 wheel: $(VENV)/.demo  ## what is installed on a device, and the source archive, into dist/

@@ -52,6 +52,20 @@ def _parse_callback_hosts(
     return tuple(hosts)
 
 
+def _parse_account(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    from hardware.sim.service.access import ACCOUNT_SID
+
+    if text is not None and not ACCOUNT_SID.fullmatch(text):
+        raise click.BadParameter(f"{text} is not AC and 32 hexadecimal digits")
+    return text
+
+
+def _parse_token(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    if text is not None and not (text and text.isascii() and text.isprintable() and " " not in text):
+        raise click.BadParameter("it must be printable ASCII characters without blanks")
+    return text
+
+
 @click.command()
 @click.option(
     "--listen",
@@ -105,6 +119,24 @@ def _parse_callback_hosts(
     help="A host that callbacks may call besides this machine; repeatable.",
 )
 @click.option(
+    "--open",
+    "is_open",
+    is_flag=True,
+    help="Accept any credentials, or none; otherwise the REST API of the services needs them.",
+)
+@click.option(
+    "--account",
+    callback=_parse_account,
+    metavar="SID",
+    help="SID of the account, AC and 32 hexadecimal digits.  [default: another one at each start]",
+)
+@click.option(
+    "--token",
+    callback=_parse_token,
+    metavar="TOKEN",
+    help="Auth token of the account; it also signs callbacks.  [default: another one at each start]",
+)
+@click.option(
     "--replay",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
@@ -127,8 +159,11 @@ def sandbox(
     baud: int | None,
     faults: tuple[str, ...],
     callback_hosts: tuple[str, ...],
+    account: str | None,
+    token: str | None,
     replay: Path | None,
     *,
+    is_open: bool,
     no_delays: bool,
     as_json: bool,
 ) -> None:
@@ -137,7 +172,7 @@ def sandbox(
     \b
     Point an agent, or any AT program, at a link below --link-dir:
       port = "/tmp/modem-agent-sandbox/super-sim"
-    and a client at the URL:
+    and a client at the URL, with the account and the token that are printed, or with --open without any:
       curl http://127.0.0.1:8480/supersim/v1/SmsCommands -d Sim=super-sim -d Payload=ping
 
     SERVICE is super-sim, programmable-wireless or super-sim-beta. Stop with Ctrl-C.
@@ -162,9 +197,11 @@ def sandbox(
         link_dir or Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / "modem-agent-sandbox"
     )
     if replay is not None:
-        if sims or faults or callback_hosts or baud is not None or device != "generic":
+        others = (sims, faults, callback_hosts, account, token, is_open)
+        if any(others) or baud is not None or device != "generic":
             raise click.UsageError(
-                "--replay takes none of --sim, --device, --baud, --fault and --allow-callback"
+                "--replay takes none of --sim, --device, --baud, --fault, --allow-callback, --open, "
+                "--account and --token"
             )
         _replay_recording(replay, folder, delays=not no_delays, as_json=as_json)
         return
@@ -181,6 +218,7 @@ def sandbox(
     from hardware.sim.callbacks.sender import CallbackRules
     from hardware.sim.sandbox import Sandbox
     from hardware.sim.sandbox_sim import DEFAULT_SIMS, SimSpec
+    from hardware.sim.service.access import AccountCredentials
 
     try:
         from hardware.sim.rest.server import SandboxServer, SandboxUnavailable
@@ -200,16 +238,19 @@ def sandbox(
     targeted_faults = [_parse_fault(text, [spec.name for spec in specs]) for text in faults]
 
     async def run_until_stopped() -> None:
+        rng = random.Random()  # noqa: S311  (the SIDs of a simulation are not secret)
         box = Sandbox(
             sims=specs,
             link_dir=folder,
             wall_clock=lambda: datetime.now(UTC),
-            rng=random.Random(),  # noqa: S311  (the SIDs of a simulation are not secret)
+            rng=rng,
+            credentials=AccountCredentials.draw(rng, account, token),
         )
         server = SandboxServer(
             box,
             (host.strip("[]"), int(port)),
             callback_rules=CallbackRules(allowed_hosts=frozenset(callback_hosts)),
+            is_open=is_open,
         )
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -219,7 +260,7 @@ def sandbox(
             for fault, target_sims in targeted_faults:
                 for sim in target_sims:
                     box.find_sim(sim).module.faults.add(fault)
-            _print_addresses(server.describe(), as_json=as_json)
+            _print_addresses(server.describe(), as_json=as_json, is_open=is_open)
             await stop.wait()
         finally:
             await server.stop()
@@ -331,7 +372,7 @@ def _print_faults() -> None:
     click.echo(f"Keys:\n{textwrap.indent(textwrap.dedent(keys[keys.index('    after ') :]), '  ')}")
 
 
-def _print_addresses(description: dict[str, object], *, as_json: bool) -> None:
+def _print_addresses(description: dict[str, object], *, as_json: bool, is_open: bool) -> None:
     if as_json:
         print_json(description)
         return
@@ -341,4 +382,8 @@ def _print_addresses(description: dict[str, object], *, as_json: bool) -> None:
     width = max(len(sim["unique_name"]) for sim in sims)
     for sim in sims:
         click.echo(f"  {sim['unique_name']:<{width}}  {sim['service']}, SIM {sim['sid']}, port {sim['link']}")
-    click.echo("Any credentials are accepted, or none. Stop with Ctrl-C.")
+    click.echo(f"Account {description['account']}, token {description['token']}")
+    if is_open:
+        click.echo("Any credentials are accepted, or none. Stop with Ctrl-C.")
+    else:
+        click.echo("The services need these credentials; --open accepts any, or none. Stop with Ctrl-C.")

@@ -32,6 +32,7 @@ from hardware.sim.sandbox_sim import (
     check_sims,
     make_sim_card,
 )
+from hardware.sim.service.access import TOKEN_PATH, AccessControl, AccountCredentials
 from hardware.sim.service.account import ServiceAccount
 from hardware.sim.service.errors import NO_SUCH_RESOURCE, ServiceError
 from hardware.sim.service.sims import ServiceSim
@@ -57,8 +58,8 @@ SandboxObserver = Callable[[SandboxSim, NetworkEvent], None]
 class Sandbox:
     """SIMs, their modules, the network and the services.
 
-    `link_dir` is the folder for the links to the modules' ports. Raises ValueError for SIMs with unknown
-    services or conflicting names.
+    `link_dir` is the folder for the links to the modules' ports; `credentials` are drawn unless given.
+    Raises ValueError for SIMs with unknown services or conflicting names.
     """
 
     def __init__(
@@ -70,10 +71,10 @@ class Sandbox:
         rng: random.Random,
         rules: ServiceRules | None = None,
         timing: NetworkTiming | None = None,
+        credentials: AccountCredentials | None = None,
     ) -> None:
         check_sims(sims)
-        self.account_sid = f"AC{rng.getrandbits(128):032x}"
-        self.token = f"{rng.getrandbits(128):032x}"
+        self.credentials = credentials or AccountCredentials.draw(rng)
         self.sims: dict[str, SandboxSim] = {}
         """By unique name."""
         self.events: deque[tuple[int, SandboxSim, NetworkEvent]] = deque(maxlen=MAX_EVENTS)
@@ -91,6 +92,16 @@ class Sandbox:
         self._observers: list[SandboxObserver] = []
         self._by_imsi: dict[str, SandboxSim] = {}
         self._event_count = 0
+
+    @property
+    def account_sid(self) -> str:
+        """SID of the account."""
+        return self.credentials.account_sid
+
+    @property
+    def token(self) -> str:
+        """Auth token of the account."""
+        return self.credentials.token
 
     @property
     def network(self) -> SimulatedNetwork:
@@ -145,6 +156,10 @@ class Sandbox:
             self._network.close()
         if self._callbacks is not None:
             await self._callbacks.close()
+
+    def make_access_control(self, *, is_open: bool) -> AccessControl:
+        """Return the check of requests against the credentials of the account."""
+        return AccessControl(self.credentials, self._wall_clock, is_open=is_open)
 
     def start_callbacks(self, client: CallbackClient, rules: CallbackRules | None = None) -> None:
         """Report changes of status and messages from SIMs through `client`, until `stop`, which closes it."""
@@ -250,6 +265,9 @@ class Sandbox:
             },
             "account": self.account_sid,
             "token": self.token,
+            "api_key": {"sid": self.credentials.key_sid, "secret": self.credentials.key_secret},
+            "token_url": f"{root_url}{TOKEN_PATH}",
+            "client": {"id": self.credentials.client_id, "secret": self.credentials.client_secret},
             "sims": [sim.describe(root_url) for sim in self.sims.values()],
         }
 

@@ -7,34 +7,44 @@ from typing import TYPE_CHECKING
 from aiohttp import hdrs, web
 
 from hardware.sim.rest import parameters
-from hardware.sim.service.access import TokenRefused
+from hardware.sim.service.access import TOKEN_PATH, TokenRefused
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler, Middleware
 
     from hardware.sim.service.access import AccessControl
 
-TOKEN_PATH = "/api-services/v1/auth/token"  # noqa: S105 - a path
 PROTECTED_PATHS = ("/supersim/", "/wireless/", "/v1/")
-_ACCOUNT = "account_sid"
+"""Paths of the services, whether a route exists or not."""
 
 
-def authenticate_with(access: AccessControl) -> Middleware:
-    """Return the middleware that lets only authenticated requests pass to the services."""
+class Callers:
+    """The callers of one sandbox."""
 
-    @web.middleware
-    async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path.startswith(PROTECTED_PATHS):
-            request[_ACCOUNT] = access.authenticate(request.headers.get(hdrs.AUTHORIZATION))
-        return await handler(request)
+    def __init__(self, access: AccessControl) -> None:
+        self._access = access
 
-    return authenticate
+    def find_account(self, request: web.Request) -> str | None:
+        """Return the account SID of the caller, None if an open sandbox does not know it.
 
+        Raises ServiceError (401) for missing or wrong credentials.
+        """
+        return self._access.authenticate(request.headers.get(hdrs.AUTHORIZATION))
 
-def caller_account(request: web.Request) -> str | None:
-    """Return the account SID of the caller, None if it is not known."""
-    account: str | None = request.get(_ACCOUNT)
-    return account
+    def shown_account(self, request: web.Request) -> str:
+        """Return the account SID that resources show to the caller."""
+        return self.find_account(request) or self._access.credentials.account_sid
+
+    def middleware(self) -> Middleware:
+        """Return the middleware that lets only authenticated requests pass to the services."""
+
+        @web.middleware
+        async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.path.startswith(PROTECTED_PATHS):
+                self.find_account(request)
+            return await handler(request)
+
+        return authenticate
 
 
 class TokenRoutes:

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from hardware.sim.rest import parameters
-from hardware.sim.rest.access import caller_account
 from hardware.sim.rest.lists import list_response
 from hardware.sim.rest.urls import root_url
 
 if TYPE_CHECKING:
+    from hardware.sim.rest.access import Callers
     from hardware.sim.service.resource import CommandResource
     from hardware.sim.service.service import CommandService
 
 
 class CommandRoutes:
-    """The operations of one product. `account_sid` is shown to callers without an account of their own."""
+    """The operations of one product."""
 
-    def __init__(self, service: CommandService, account_sid: str) -> None:
+    def __init__(self, service: CommandService, callers: Callers) -> None:
         self._service = service
-        self._account_sid = account_sid
+        self._callers = callers
 
     def register(self, router: web.UrlDispatcher) -> None:
         path = self._service.product.collection_path
@@ -33,23 +33,25 @@ class CommandRoutes:
             router.add_delete(f"{path}/{{sid}}", self.delete)
 
     async def create(self, request: web.Request) -> web.Response:
-        resource = self._service.create(await parameters.parse_form(request), caller_account(request))
+        resource = self._service.create(
+            await parameters.parse_form(request), self._callers.find_account(request)
+        )
         return web.json_response(self._resource_json(request, resource), status=201)
 
     async def fetch(self, request: web.Request) -> web.Response:
-        resource = self._service.fetch(request.match_info["sid"], caller_account(request))
+        resource = self._service.fetch(request.match_info["sid"], self._callers.find_account(request))
         return web.json_response(self._resource_json(request, resource))
 
     async def list_page(self, request: web.Request) -> web.Response:
         product = self._service.product
-        page = self._service.list_page(parameters.parse_query(request), caller_account(request))
+        page = self._service.list_page(parameters.parse_query(request), self._callers.find_account(request))
         url = f"{root_url(request)}{product.collection_path}"
         return list_response(page, product.list_key, url, partial(self._resource_json, request))
 
     async def delete(self, request: web.Request) -> web.Response:
-        self._service.delete(request.match_info["sid"], caller_account(request))
+        self._service.delete(request.match_info["sid"], self._callers.find_account(request))
         return web.Response(status=204)
 
     def _resource_json(self, request: web.Request, resource: CommandResource) -> dict[str, object]:
-        account = caller_account(request) or self._account_sid
+        account = self._callers.shown_account(request)
         return resource.to_json(self._service.product, account, root_url(request))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aiohttp import http_exceptions, web
 
 from hardware.sim.callbacks.http_client import CallbackHttpClient
+from hardware.sim.rest.access import Callers, TokenRoutes
 from hardware.sim.rest.callbacks import CallbackRoutes
 from hardware.sim.rest.commands import CommandRoutes
 from hardware.sim.rest.control import ControlRoutes
@@ -42,7 +43,10 @@ class SandboxUnavailable(Exception):  # noqa: N818 - the name of a condition
 
 
 class SandboxServer:
-    """A sandbox with its REST API at `listen` (host and port; 0 means any free port) and its callbacks."""
+    """A sandbox with its REST API at `listen` (host and port; 0 means any free port) and its callbacks.
+
+    With `is_open` the services accept any credentials, or none.
+    """
 
     def __init__(
         self,
@@ -50,10 +54,12 @@ class SandboxServer:
         listen: tuple[str, int] = DEFAULT_LISTEN,
         *,
         callback_rules: CallbackRules | None = None,
+        is_open: bool = True,
     ) -> None:
         self.sandbox = sandbox
         self._listen = listen
         self._callback_rules = callback_rules
+        self._access = sandbox.make_access_control(is_open=is_open)
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -90,15 +96,17 @@ class SandboxServer:
         return self.sandbox.describe(self.url)
 
     async def _start_listening(self) -> None:
-        app = web.Application(middlewares=[errors_as_json])
+        callers = Callers(self._access)
+        app = web.Application(middlewares=[errors_as_json, callers.middleware()])
+        TokenRoutes(self._access).register(app.router)
         for service in self.sandbox.services.values():
-            CommandRoutes(service, self.sandbox.account_sid).register(app.router)
+            CommandRoutes(service, callers).register(app.router)
         for collection in self.sandbox.account.sims.values():
-            SimRoutes(collection, self.sandbox.account_sid).register(app.router)
-        FleetRoutes(self.sandbox.account.fleets, self.sandbox.account_sid).register(app.router)
+            SimRoutes(collection, callers).register(app.router)
+        FleetRoutes(self.sandbox.account.fleets, callers).register(app.router)
         CallbackRoutes(self.sandbox).register(app.router)
         ControlRoutes(self.sandbox, lambda: self.url).register(app.router)
-        IndexRoutes(self.sandbox).register(app.router)
+        IndexRoutes(self.sandbox, self._access).register(app.router)
         self._runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
         await self._runner.setup()
         await web.TCPSite(self._runner, *self._listen).start()

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from hardware.sim.rest import parameters
-from hardware.sim.rest.access import caller_account
 from hardware.sim.rest.lists import list_response
 from hardware.sim.rest.urls import root_url
 from hardware.sim.service import fleets, sims
 
 if TYPE_CHECKING:
+    from hardware.sim.rest.access import Callers
     from hardware.sim.service.fleets import FleetCollection
     from hardware.sim.service.sims import SimCollection
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class SimRoutes:
     """The SIMs of one product. Cards are claimed with Super SIM only."""
 
-    def __init__(self, collection: SimCollection, account_sid: str) -> None:
+    def __init__(self, collection: SimCollection, callers: Callers) -> None:
         self._sims = collection
-        self._account_sid = account_sid
+        self._callers = callers
 
     def register(self, router: web.UrlDispatcher) -> None:
         path = self._sims.product.sims_path
@@ -50,16 +50,16 @@ class SimRoutes:
         return web.json_response(self._to_json(request, sim))
 
     def _to_json(self, request: web.Request, sim: sims.ServiceSim) -> dict[str, object]:
-        account = caller_account(request) or self._account_sid
+        account = self._callers.shown_account(request)
         return sim.to_json(self._sims.product, account, root_url(request))
 
 
 class FleetRoutes:
     """The Fleets of Super SIM."""
 
-    def __init__(self, collection: FleetCollection, account_sid: str) -> None:
+    def __init__(self, collection: FleetCollection, callers: Callers) -> None:
         self._fleets = collection
-        self._account_sid = account_sid
+        self._callers = callers
 
     def register(self, router: web.UrlDispatcher) -> None:
         path = fleets.FLEETS_PATH
@@ -85,4 +85,4 @@ class FleetRoutes:
         return web.json_response(self._to_json(request, fleet))
 
     def _to_json(self, request: web.Request, fleet: fleets.Fleet) -> dict[str, object]:
-        return fleet.to_json(caller_account(request) or self._account_sid, root_url(request))
+        return fleet.to_json(self._callers.shown_account(request), root_url(request))

@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING
 from hardware.sim.service.errors import AUTHENTICATION_FAILED, ServiceError
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
 ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
+TOKEN_PATH = "/api-services/v1/auth/token"  # noqa: S105 - a path
 TOKEN_LIFETIME_S = 3600
 """The shortest of the four that the vendor offers."""
 
@@ -35,6 +37,16 @@ class AccountCredentials:
     account_sid: str
     token: str
     """The auth token; it also signs callbacks."""
+
+    @classmethod
+    def draw(
+        cls, rng: random.Random, account_sid: str | None = None, token: str | None = None
+    ) -> AccountCredentials:
+        """Return credentials; what is not given is drawn."""
+        return cls(
+            account_sid=account_sid or f"AC{rng.getrandbits(128):032x}",
+            token=token or f"{rng.getrandbits(128):032x}",
+        )
 
     @property
     def key_sid(self) -> str:
@@ -61,7 +73,9 @@ class AccountCredentials:
         return f"{expiry:x}.{self._derive(f'expiry {expiry}')}"
 
     def _derive(self, purpose: str) -> str:
-        return hmac.digest(self.token.encode(), f"{self.account_sid} {purpose}".encode(), hashlib.sha256).hex()
+        return hmac.digest(
+            self.token.encode(), f"{self.account_sid} {purpose}".encode(), hashlib.sha256
+        ).hex()
 
 
 class TokenRefused(Exception):  # noqa: N818 - the name of a condition

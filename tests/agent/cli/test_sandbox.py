@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+ACCOUNT = "AC" + "1" * 32
 COMMAND = [sys.executable, "-c", "from agent.cli import main; main()"]
 
 
@@ -91,6 +92,10 @@ def test_sandbox_prints_its_addresses(cli_env, form):
         str(cli_env.folder / "links"),
         "--sim",
         "super-sim=meter",
+        "--account",
+        ACCOUNT,
+        "--token",
+        "secret",
     ]
     process = subprocess.Popen(
         [*COMMAND, "sandbox", *words, *([form] if form else [])], stdout=subprocess.PIPE, text=True
@@ -103,12 +108,13 @@ def test_sandbox_prints_its_addresses(cli_env, form):
             assert (sim["unique_name"], sim["service"]) == ("meter", "super-sim")
             assert Path(sim["link"]).is_symlink()
             assert sim["sid"].startswith("HS")
-            assert description["account"].startswith("AC")
-            assert description["token"]
+            assert (description["account"], description["token"]) == (ACCOUNT, "secret")
             assert description["url"].startswith("http://127.0.0.1:")
         else:
             assert first.startswith("REST API, with a page that explains it: http://127.0.0.1:")
             assert process.stdout.readline().startswith("  meter  super-sim, SIM HS")
+            assert process.stdout.readline() == f"Account {ACCOUNT}, token secret\n"
+            assert process.stdout.readline().startswith("The services need these credentials; --open")
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
     finally:
@@ -116,6 +122,22 @@ def test_sandbox_prints_its_addresses(cli_env, form):
         process.communicate()
     assert process.returncode == 0
     assert list((cli_env.folder / "links").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--account", "AC1"], "AC1 is not AC and 32 hexadecimal digits"),
+        (["--token", ""], "it must be printable ASCII characters without blanks"),
+        (["--token", "a b"], "it must be printable ASCII characters without blanks"),
+        (["--open", "--replay", "FILE"], "--replay takes none of"),
+    ],
+)
+def test_invalid_credentials_are_wrong_usage(cli_env, words, sentence):
+    """Exit status 2 and the reason."""
+    result = cli_env.run_bare("sandbox", "--link-dir", str(cli_env.folder), *words)
+    assert result.exit_code == 2
+    assert sentence in result.stderr
 
 
 @pytest.mark.parametrize(
