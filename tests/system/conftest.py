@@ -317,7 +317,16 @@ class SandboxProcess:
 
     def __init__(self, folder):
         program = "from agent.cli import main; main()"
-        options = ["--listen", "127.0.0.1:0", "--link-dir", str(folder), "--sim", "super-sim", "--json", "--open"]
+        options = [
+            "--listen",
+            "127.0.0.1:0",
+            "--link-dir",
+            str(folder),
+            "--sim",
+            "super-sim",
+            "--json",
+            "--open",
+        ]
         self.process = subprocess.Popen(
             [sys.executable, "-c", program, "sandbox", *options],
             cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
