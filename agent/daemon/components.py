@@ -17,12 +17,12 @@ from agent.common.conditions import ConditionMemory
 from agent.common.config import Config
 from agent.common.events import Event, EventKind, Severity
 from agent.common.runtime import Runtime
+from agent.daemon.agent_status import AgentStatus
 from agent.daemon.control_api import ControlApi
 from agent.daemon.control_socket import ControlServer
 from agent.daemon.dependencies import Dependencies
 from agent.daemon.session import Session
 from agent.daemon.sim_memory import JournalSimMemory
-from agent.daemon.status_report import StatusReport
 from agent.daemon.supervisor import SessionFactory, Supervisor
 from agent.journal.actions import ActionStore
 from agent.journal.inbox import CommandStore
@@ -136,7 +136,7 @@ class Components:
             outbox_store=self.outbox_store,
             composer=composer,
             supervisor=self.supervisor,
-            status_report=StatusReport(
+            agent_status=AgentStatus(
                 runtime=runtime,
                 stores=stores,
                 service=self._service,

@@ -13,8 +13,8 @@ import pdu
 from agent.at.command_line import split_command_line
 from agent.at.errors import AtError
 from agent.common.runtime import Runtime
+from agent.daemon.agent_status import AgentStatus
 from agent.daemon.control_socket import REQUEST_TIMEOUT_S, ControlError
-from agent.daemon.status_report import StatusReport
 from agent.daemon.supervisor import Supervisor
 from agent.journal.outbox import OutboxStore
 from agent.pipeline.composer import MessageComposer
@@ -40,7 +40,7 @@ class ControlApi:
         outbox_store: OutboxStore,
         composer: MessageComposer,
         supervisor: Supervisor,
-        status_report: StatusReport,
+        agent_status: AgentStatus,
         on_queued: Callable[[], None],
     ) -> None:
         """`on_queued` is called after a message was queued."""
@@ -49,7 +49,7 @@ class ControlApi:
         self._composer = composer
         self._service = composer.service
         self._supervisor = supervisor
-        self._status_report = status_report
+        self._status_report = agent_status
         self._random = runtime.random
         self._on_queued = on_queued
         self._reply_settled = asyncio.Event()

@@ -81,7 +81,7 @@ def _make_server():
         outbox_store=FakeOutboxStore(),
         composer=MessageComposer(SERVICE_PROFILES["super-sim"], ReplyConfig()),
         supervisor=supervisor,
-        status_report=SimpleNamespace(explain_wait=lambda: ""),
+        agent_status=SimpleNamespace(explain_wait=lambda: ""),
         on_queued=lambda: None,
     )
     return ControlServer(

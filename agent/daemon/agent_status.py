@@ -39,7 +39,7 @@ class Problem:
         return f"Commands cannot be {self.prevents}: {self.reason}"
 
 
-class StatusReport:
+class AgentStatus:
     """Builds the status from the objects that know its parts."""
 
     def __init__(
