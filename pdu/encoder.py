@@ -229,44 +229,33 @@ def _check_spare_bits(bits: int, unused: int, kind: str) -> None:
         raise PduError(f"{kind}.spare_bits", None, f"0x{bits:02X} has bits that are not spare")
 
 
-_OCTET_FIELDS = {
-    Deliver: ("deliver", "protocol_identifier", "data_coding_scheme"),
-    Submit: ("submit", "message_reference", "protocol_identifier", "data_coding_scheme"),
-    StatusReport: (
-        "status_report",
-        "message_reference",
-        "status",
-        "parameter_indicator",
-        "protocol_identifier",
-        "data_coding_scheme",
-    ),
-    DeliverReport: (
-        "deliver_report",
-        "failure_cause",
-        "parameter_indicator",
-        "protocol_identifier",
-        "data_coding_scheme",
-    ),
-    SubmitReport: (
-        "submit_report",
-        "failure_cause",
-        "parameter_indicator",
-        "protocol_identifier",
-        "data_coding_scheme",
-    ),
-    CommandTpdu: ("command", "message_reference", "protocol_identifier", "command_type", "message_number"),
+_KINDS = {
+    Deliver: "deliver",
+    Submit: "submit",
+    StatusReport: "status_report",
+    DeliverReport: "deliver_report",
+    SubmitReport: "submit_report",
+    CommandTpdu: "command",
 }
+_OCTET_FIELDS = (
+    "failure_cause",
+    "message_reference",
+    "status",
+    "parameter_indicator",
+    "protocol_identifier",
+    "data_coding_scheme",
+    "command_type",
+    "message_number",
+)
 
 
 def _out_of_range_error(tpdu: Tpdu) -> PduError:
     """Return the error for the field that does not fit its octet."""
-    kind, *fields = _OCTET_FIELDS[type(tpdu)]
-    for field in fields:
-        value = getattr(tpdu, field)
+    kind = _KINDS[type(tpdu)]
+    values = [(field, getattr(tpdu, field, None)) for field in _OCTET_FIELDS]
+    if isinstance(tpdu, Submit) and isinstance(tpdu.validity_period, RelativeValidity):
+        values.append(("validity_period", tpdu.validity_period.octet))
+    for field, value in values:
         if value is not None and not 0 <= value <= 0xFF:
             return PduError(f"{kind}.{field}", None, f"{value} does not fit an octet")
-    if isinstance(tpdu, Submit) and isinstance(tpdu.validity_period, RelativeValidity):
-        period = tpdu.validity_period.octet
-        if not 0 <= period <= 0xFF:
-            return PduError("submit.validity_period", None, f"{period} does not fit an octet")
     return PduError(f"{kind}.user_data.length", None, "it does not fit an octet")

@@ -56,22 +56,41 @@ class UserData(Record):
         if not isinstance(content, str):
             if alphabet is not None and alphabet is not _OCTETS:
                 raise PduError("user_data.alphabet", None, f"octets cannot be encoded as {alphabet.value}")
-            return _pack_content(content, _OCTETS, header)
+            return UserData.pack(content, _OCTETS, header)
         if alphabet is None or alphabet is _GSM7:
             septets = _encode_gsm7(content, header) if header else gsm7.encode(content)
             if septets is not None:
-                return _pack_content(septets, _GSM7, header)
+                return UserData.pack(septets, _GSM7, header)
             if alphabet is not None:
                 reason = "the text has characters outside the GSM 7-bit alphabet"
                 raise PduError("user_data.text", None, reason)
         elif alphabet is _OCTETS:
             raise PduError("user_data.alphabet", None, "a text cannot be encoded as 8-bit data: pass octets")
-        return _pack_content(encode_ucs2(content), _UCS2, header)
+        return UserData.pack(encode_ucs2(content), _UCS2, header)
 
     @staticmethod
     def pack(content: bytes, alphabet: Alphabet, header: tuple[InformationElement, ...] = ()) -> UserData:
-        """Return the user data of septets (one per byte), UTF-16BE or octets after a header."""
-        return _pack_content(content, alphabet, header)
+        """Return the user data of septets (one per byte), UTF-16BE or octets after a header.
+
+        Raises PduError if they do not fit into one message.
+        """
+        front, reserved = b"", 0
+        if header:
+            front = write_header(header)
+            reserved = (8 * len(front) + 6) // 7  # fill bits align the text to a septet boundary
+        if alphabet is _GSM7:
+            length = reserved + len(content)
+            if length > 160:
+                raise PduError("user_data", None, f"{length} septets do not fit into one SMS (160)")
+            octets = front + pack(bytes(reserved) + content)[len(front) :] if header else pack(content)
+            return _make_user_data(octets, length, _GSM7, reserved > 0)
+        octets = front + content
+        length = len(octets)
+        if length > MAX_USER_DATA_OCTETS:
+            raise PduError(
+                "user_data", None, f"{length} octets do not fit into one SMS ({MAX_USER_DATA_OCTETS})"
+            )
+        return _make_user_data(octets, length, alphabet, reserved > 0)
 
     @property
     def data_coding_scheme(self) -> int:
@@ -161,27 +180,6 @@ class UserData(Record):
 
 
 _make_user_data = fast_constructor(UserData)
-
-
-def _pack_content(
-    content: bytes, alphabet: Alphabet, header: tuple[InformationElement, ...] = ()
-) -> UserData:
-    """Return the user data of septets (one per byte), UTF-16BE or octets after a header. Raises PduError."""
-    front, reserved = b"", 0
-    if header:
-        front = write_header(header)
-        reserved = (8 * len(front) + 6) // 7  # fill bits align the text to a septet boundary
-    if alphabet is _GSM7:
-        length = reserved + len(content)
-        if length > 160:
-            raise PduError("user_data", None, f"{length} septets do not fit into one SMS (160)")
-        octets = front + pack(bytes(reserved) + content)[len(front) :] if header else pack(content)
-        return _make_user_data(octets, length, _GSM7, reserved > 0)
-    octets = front + content
-    length = len(octets)
-    if length > MAX_USER_DATA_OCTETS:
-        raise PduError("user_data", None, f"{length} octets do not fit into one SMS ({MAX_USER_DATA_OCTETS})")
-    return _make_user_data(octets, length, alphabet, reserved > 0)
 
 
 def encode_ucs2(text: str) -> bytes:
