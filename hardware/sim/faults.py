@@ -1,9 +1,9 @@
 """Faults of the simulated module, by name: faulty behaviour of real modules.
 
-The module calls the `FaultInjector` at four points and nowhere else: for its input (`filter_input`),
-before each command (`before_command`), before it sends a body (`before_body`), and for its output
-(`filter_output`). Without an active fault the four change nothing. Some faults are actions instead (`FAULT_ACTIONS`): they happen at one moment, or when a
-command is executed.
+The module calls the `FaultInjector` at four points and nowhere else: for its input (`filter_input`), before each
+command (`before_command`), before it sends a body (`before_body`), and for its output (`filter_output`). Without
+an active fault the four change nothing. Some faults are actions instead (`FAULT_ACTIONS`): they happen at one
+moment, or when a command is executed.
 
 A fault is written `NAME` or `NAME:key=value,key=value`, for instance `final-lost:command=+CMGS,times=2`.
 `FAULT_DESCRIPTIONS` explains the names. The keys are:
@@ -189,11 +189,17 @@ class FaultInjector:
     def add(self, text: str) -> None:
         """Add a fault, `NAME` or `NAME:key=value,...`; raises FaultError."""
         fault = parse_fault(text)
-        if fault.name in PORT_FAULTS and self.port is None:
-            raise FaultError(f"fault {fault.name} needs a port, and this module has none")
+        if fault.name in PORT_FAULTS:
+            self.require_port(fault)
         added = ScheduledFault(text, fault)
         self._faults.append(added)
         added.timer = self._call_later(fault.after, lambda: self._begin(added))
+
+    def require_port(self, fault: Fault) -> ControllablePort:
+        """Return the module's port; raises FaultError if it has none."""
+        if self.port is None:
+            raise FaultError(f"fault {fault.name} needs a port, and this module has none")
+        return self.port
 
     def describe(self) -> dict[str, object]:
         """Return the faults added since they were last cancelled, and the names of all that occurred."""
@@ -208,9 +214,9 @@ class FaultInjector:
         begun = [added.fault for added in self._faults if added.timer is None]
         self.clear()
         with self.module.batch_writes():
-            for name, end in FAULT_ENDINGS.items():
-                if any(fault.name == name and not fault.for_ for fault in begun):
-                    end(self)
+            for fault in begun:
+                if not fault.for_ and (end := FAULT_ENDINGS.get(fault.name)):
+                    end(self, fault)
 
     def clear(self) -> None:
         """Remove all faults; what a begun one has changed stays so until its time is over."""
@@ -219,8 +225,8 @@ class FaultInjector:
                 added.timer.cancel()
         self._faults.clear()
 
-    def clear_mute(self) -> None:
-        """Remove `mute` and `body-refused`: the module was switched off."""
+    def handle_restart(self) -> None:
+        """Remove the faults that a restart from outside ends."""
         for added in self._faults:
             if added.fault.name in FAULTS_ENDED_BY_RESTART:
                 added.remaining = 0
@@ -277,7 +283,7 @@ class FaultInjector:
     def end_later(self, fault: Fault) -> None:
         """End a lasting fault when its time is over; never if it lasts until it is cancelled."""
         if fault.for_:
-            self._call_later(fault.for_, lambda: FAULT_ENDINGS[fault.name](self))
+            self._call_later(fault.for_, lambda: FAULT_ENDINGS[fault.name](self, fault))
 
     def _call_later(self, delay_s: float, action: Callable[[], None]) -> TimerHandle | None:
         """Call `action` after a delay. This is not one of the module's timers: a fault outlives a restart."""
@@ -356,25 +362,13 @@ def _switch_off(faults: FaultInjector, fault: Fault) -> None:
 
 
 def _block_port(faults: FaultInjector, fault: Fault) -> None:
-    if faults.port is not None:
-        faults.port.pause()
-        faults.end_later(fault)
+    faults.require_port(fault).pause()
+    faults.end_later(fault)
 
 
 def _unplug_port(faults: FaultInjector, fault: Fault) -> None:
-    if faults.port is not None:
-        faults.port.unplug()
-        faults.end_later(fault)
-
-
-def _resume_port(faults: FaultInjector) -> None:
-    if faults.port is not None:
-        faults.port.resume()
-
-
-def _plug_port(faults: FaultInjector) -> None:
-    if faults.port is not None:
-        faults.port.plug()
+    faults.require_port(fault).unplug()
+    faults.end_later(fault)
 
 
 PORT_FAULTS: dict[str, Callable[[FaultInjector, Fault], None]] = {
@@ -396,11 +390,11 @@ FAULT_ACTIONS: dict[str, Callable[[FaultInjector, Fault], None]] = {
 }
 """Faults that happen at one moment, or when their command is executed."""
 
-FAULT_ENDINGS: dict[str, Callable[[FaultInjector], None]] = {
-    "write-blocked": _resume_port,
-    "port-gone": _plug_port,
-    "switched-off": lambda faults: faults.module.power_on(),
-    "sim-removed": lambda faults: faults.module.reinsert_sim(),
-    "registration-lost": lambda faults: faults.module.search_network(),
+FAULT_ENDINGS: dict[str, Callable[[FaultInjector, Fault], None]] = {
+    "write-blocked": lambda faults, fault: faults.require_port(fault).resume(),
+    "port-gone": lambda faults, fault: faults.require_port(fault).plug(),
+    "switched-off": lambda faults, _: faults.module.power_on(),
+    "sim-removed": lambda faults, _: faults.module.reinsert_sim(),
+    "registration-lost": lambda faults, _: faults.module.search_network(),
 }
 """How the faults among `FAULT_ACTIONS` that last for a time end."""

@@ -112,7 +112,7 @@ async def test_module_switched_on_after_a_day_is_used_within_two_minutes(tmp_pat
                 while (supervisor._modem is None) is not waits:
                     await world.advance(1)
             world.module.power_off()
-            world.module.faults.clear_mute()
+            world.module.faults.handle_restart()
             world.module.power_on()
             world.send(f"led {day}")
             await world.advance(120)

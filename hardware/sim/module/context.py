@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from hardware.profile import SimulatorProfile
     from hardware.sim.interfaces import MobileStation, Network, Scheduler
-    from hardware.sim.module.output_batch import OutputBatch
+    from hardware.sim.module.response_writer import OutputBatch
     from hardware.sim.module.sim_card import SimCard
     from hardware.sim.module.stores import Store
     from pdu import Address

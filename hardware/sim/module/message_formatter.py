@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hardware.sim.module import charset, tpdu
 from hardware.sim.module.errors import cms_error
-from hardware.sim.module.number_style import restyle_numbers
+from hardware.sim.module.response_writer import restyle_numbers
 from pdu import Alphabet, CommandTpdu, Deliver, PduError, StatusReport, Submit, decode, gsm7
 from pdu.address import write_service_centre
 from pdu.packing import unpack

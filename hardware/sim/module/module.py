@@ -23,10 +23,10 @@ from hardware.sim.module.message_builder import MessageBuilder
 from hardware.sim.module.message_formatter import MessageFormatter
 from hardware.sim.module.mo_submit import MoSubmitter
 from hardware.sim.module.mt_delivery import MtDelivery
-from hardware.sim.module.output_batch import OutputBatch
 from hardware.sim.module.parts import MessageParts, ModuleParts
 from hardware.sim.module.power import ModulePower
 from hardware.sim.module.registration import NetworkRegistration
+from hardware.sim.module.response_writer import OutputBatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +97,7 @@ class SimulatedModule:
                 self.command_reader.reset,
                 self.mt_delivery.reset,
                 submitter.reset,
-                self.faults.clear_mute,
+                self.faults.handle_restart,
             ),
         )
         self._parts = ModuleParts(

@@ -6,15 +6,16 @@ final result code.
 
 from __future__ import annotations
 
+import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from hardware.sim.module.errors import CME_ERROR_TEXTS, CMS_ERROR_TEXTS, CommandError
-from hardware.sim.module.number_style import restyle_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from hardware.profile import SimulatorProfile
+    from hardware.profile import NumberStyle, SimulatorProfile
     from hardware.sim.module.settings import Settings
 
 OutputKind = Literal["echo", "information", "final", "prompt", "unsolicited"]
@@ -24,6 +25,10 @@ NUMERIC_RESULT_CODES = {"OK": "0", "CONNECT": "1", "RING": "2", "NO CARRIER": "3
 
 MAX_HELD_URCS = 100
 """Maximum number of held URCs: a prompt may stay open without limit, and a module's memory is small."""
+
+
+_QUOTED_OR_NUMBER = re.compile(r'"[^"]*"|(?<![\w+.])\d{1,3}(?![\w.])')
+_TEMPLATES = {"plain": "{}", "padded": "{:0>3}", "spaced": " {} ", "quoted": '"{}"'}
 
 
 class ResponseWriter:
@@ -115,5 +120,54 @@ class ResponseWriter:
         return f"+{error.kind.upper()} ERROR: {words if level == 2 and words else error.code}"
 
 
+def restyle_numbers(line: str, style: NumberStyle) -> str:
+    """Return the line with the numbers after its name in another style; strings and longer numbers stay."""
+    name, colon, values = line.partition(":")
+    if style == "plain" or not colon or name[:1] not in "+^#*":
+        return line
+    return name + colon + _QUOTED_OR_NUMBER.sub(lambda found: _restyle(found[0], style), values)
+
+
+def _restyle(value: str, style: NumberStyle) -> str:
+    return value if value.startswith('"') else _TEMPLATES[style].format(value)
+
+
 def _encode(text: str) -> bytes:
     return text.encode("latin-1")
+
+
+class OutputBatch:
+    """Collects the output of the module while it handles one event, and writes it in one piece.
+
+    A client must never read half a response because the module happened to produce it in two steps.
+    `filter_output` may change or drop output before it is collected.
+    """
+
+    def __init__(
+        self, sink: Callable[[bytes], None], filter_output: Callable[[OutputKind, bytes], bytes]
+    ) -> None:
+        self.sink = sink
+        """Called with the bytes for the terminal. Tests replace it to intercept them."""
+        self._filter_output = filter_output
+        self._data = bytearray()
+        self._depth = 0
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Send everything that is written inside in one call of `sink`; batches may be nested."""
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            if self._depth == 0 and self._data:
+                data, self._data = bytes(self._data), bytearray()
+                self.sink(data)
+
+    def write(self, kind: OutputKind, data: bytes) -> None:
+        """Append output of the module, after the filter."""
+        self._data += self._filter_output(kind, data)
+
+    def write_raw(self, data: bytes) -> None:
+        """Append bytes that are not output of the AT interpreter, such as line noise."""
+        self._data += data
