@@ -49,7 +49,7 @@ class ControlApi:
         self._composer = composer
         self._service = composer.service
         self._supervisor = supervisor
-        self._status_report = agent_status
+        self._agent_status = agent_status
         self._random = runtime.random
         self._on_queued = on_queued
         self._reply_settled = asyncio.Event()
@@ -61,7 +61,7 @@ class ControlApi:
 
     async def get_status(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what `modem-agent status` shows."""
-        return await self._status_report.build()
+        return await self._agent_status.build()
 
     async def send_message(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Queue a message, and wait until its outcome is known unless `wait` is false.
@@ -137,7 +137,7 @@ class ControlApi:
             if state == "sending":
                 waiting_for = "it is being sent, and the module has not reported the result yet"
             elif state == "queued":
-                waiting_for = self._status_report.explain_wait() or (reason or "").removeprefix("waiting: ")
+                waiting_for = self._agent_status.explain_wait() or (reason or "").removeprefix("waiting: ")
                 break
         return {
             "messages": [

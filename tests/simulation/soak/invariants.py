@@ -44,6 +44,7 @@ class InvariantChecker:
         self.delivery_losses = DirectDeliveryLosses(world, scenario)
         self.limit_checker = LimitChecker(self)
         self.findings = [f"{time:.3f} {text}" for time, text in probe.findings]
+        self.findings += scenario.module_findings
         self.rows = db_corruption.read_tables(world.current_run.folder / db_corruption.JOURNAL_NAME)
         self.lost_rows = self._collect_lost_rows()
         """Rows that a corruption removed, by table. They count with the state that they had then."""

@@ -31,6 +31,7 @@ from agent.pipeline.dispatcher import Dispatcher
 from agent.pipeline.receiver import Receiver
 from agent.pipeline.receiver_events import stored_event
 from agent.pipeline.sender import Sender
+from agent.recovery.policy import RecoveryPolicy
 from patching import check_genuine, check_same_parameters
 from soak import seed
 
@@ -213,6 +214,14 @@ def _budget_in_memory():
     )
 
 
+def _no_switch_on():
+    return ((RecoveryPolicy, "on_started", lambda self, now: self.on_answer()),)
+
+
+def _radio_left_off():
+    return ((RecoveryPolicy, "check_radio", lambda self, now, *, off: None),)
+
+
 def _no_resynchronisation():
     async def assume_synced(connection, abandoned, timeout_s=0.0):
         connection.protocol.mark_synced()
@@ -387,6 +396,10 @@ MUTANTS = {
         _permanent_error_believed,
         9,
     ),
+    "power-key-for-resets-only": Mutant(
+        "the power key of a module that was never heard is not pressed", _no_switch_on, 31
+    ),
+    "radio-left-off": Mutant("a radio that was switched off stays off", _radio_left_off, 47),
     "repair-copies-nothing": Mutant("a repaired journal is empty", _repair_copies_nothing, 13),
     "repair-without-horizon": Mutant(
         "a repaired journal has no deduplication horizon", _repair_without_horizon, 29

@@ -24,6 +24,8 @@ BODY_REFUSALS = (1, 1, 30, 96, 304)
 """Permanent errors of a module that needs a restart; the network itself gives other ones."""
 PRELOAD_S = 60.0
 """Time for messages to be stored in the module before the first start of the agent."""
+POWER_ON_WITHIN_S, RADIO_ON_WITHIN_S = 120.0, 400.0
+"""Longest times for which a module may stay switched off, and its radio, if nothing else goes wrong."""
 LIVENESS_PERIOD_S = 1800.0
 """Time before the end at which the liveness check begins."""
 DEVICE_PROFILES = (
@@ -96,6 +98,11 @@ class Scenario:
         self.refusal_rng = random.Random(f"{seed} refusals")
 
     @property
+    def is_undisturbed(self):
+        """Return True if nothing happens to agent, line and module except to its power and its radio."""
+        return not (self.severity or self.crash_rate or self.corruption_count)
+
+    @property
     def tables(self):
         """Return the tables of agent.toml."""
         handlers = {} if self.max_age_s is None else {"max_age_s": self.max_age_s}
@@ -136,6 +143,9 @@ class Scenario:
         """Run the scenario in this world."""
         loop = asyncio.get_running_loop()
         self.world = world
+        self.module_findings = []
+        """Sentences about a module that the agent left switched off."""
+        self._radio_off_at = 0.0
         self.traffic = TrafficGenerator(world, random.Random(self.rng.random()))
         self.line_noise = LineNoise(world, random.Random(self.rng.random()))
         self.host = Host(world, random.Random(self.rng.random()))
@@ -149,6 +159,7 @@ class Scenario:
         if self.power_key_kind is not None:
             world.power_key = SimulatedPowerKey(world, **self.power_key_kind, toggles=self.power_key_toggles)
             world.power_key.lose_power()
+            world.call_later(POWER_ON_WITHIN_S, self._check_switched_on)
         self.host.start_agent()
         self.disk_failures = []
         """(begin, end) of periods in which commits failed."""
@@ -212,8 +223,19 @@ class Scenario:
 
     def _switch_radio_off(self):
         fault = f"radio-off:fun={self.device_rng.choice((0, 4))}"
-        self.injected_faults.append((self.world.loop.time(), fault))
+        self._radio_off_at = self.world.loop.time()
+        self.injected_faults.append((self._radio_off_at, fault))
         self.world.module.faults.add(fault)
+        self.world.call_later(RADIO_ON_WITHIN_S, self._check_radio_on, self._radio_off_at)
+
+    def _check_switched_on(self):
+        if self.is_undisturbed and not self.world.module.power.is_running:
+            self.module_findings.append(f"the module was still off {POWER_ON_WITHIN_S:g} s after the start")
+
+    def _check_radio_on(self, off_since):
+        is_last = off_since == self._radio_off_at
+        if self.is_undisturbed and is_last and self.world.module.power.functionality != 1:
+            self.module_findings.append(f"the radio was still off after {RADIO_ON_WITHIN_S:g} s")
 
     def _corrupt_journal(self):
         self.host.kill("SIGKILL, and the journal is damaged")
