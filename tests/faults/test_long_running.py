@@ -8,7 +8,6 @@ import pty
 import signal
 import sys
 import tty
-from dataclasses import replace
 
 import pytest
 
@@ -287,14 +286,12 @@ async def test_f71_log_contains_no_message_content(tmp_path, message_format):
 async def test_f71_pin_is_not_in_trace_log_or_status(tmp_path, message_format):
     """The trace of all octets hides the PIN, with echo on or off."""
     lines = []
-    async with FaultWorld(tmp_path, message_format) as world:
+    dependencies = {"pin": Pin("48261", "a file"), "trace": Trace(lines.append)}
+    async with FaultWorld(tmp_path, message_format, dependencies=dependencies) as world:
         world.sim.pin, world.sim.pin_enabled = "48261", True
         world.module.power_off()
         world.module.power_on()
         agent_run = world.start()
-        agent_run.agent._dependencies = replace(
-            agent_run.agent._dependencies, pin=Pin("48261", "a file"), trace=Trace(lines.append)
-        )
         await world.advance(60)
         world.deliver_pdu(make_pdu(f"login {TOKEN}"))
         await world.advance(30)

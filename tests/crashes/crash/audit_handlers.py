@@ -97,7 +97,6 @@ def octets(command):
 
 def install_handlers(folder, audit_log, disk_log=""):
     """Write all handlers into the folder. `disk_log` is the path of the log of a `LoggedDisk`, or empty."""
-    folder.mkdir(mode=0o755, exist_ok=True)
     for name, body in EXECUTABLE_BODIES.items():
         path = folder / name
         path.write_text(_SHELL_TEMPLATE.format(log=disk_log, notes=audit_log, body=body))

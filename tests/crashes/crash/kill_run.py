@@ -6,18 +6,14 @@ import contextlib
 import json
 import math
 import os
-import random
 import signal
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 from crash import audit_handlers, kill_plan
 from crash.invariants import CrashInvariants
-from crash.sandbox_env import INSTALLED_COMMAND, SandboxEnv
+from crash.sandbox_env import INSTALLED_COMMAND, build_sandbox_env
 from hardware.sim.network.subscriber_queue import NetworkTiming
-from hardware.sim.sandbox import Sandbox
-from hardware.sim.sandbox_sim import SimSpec
 from hardware.sim.service.errors import ServiceError
 from hardware.sim.service.product import ServiceRules
 
@@ -58,16 +54,9 @@ socket = "control.sock"
 
 def build_env(folder, seed, port=None, journal="journal.db", disk_log="", device="generic"):
     """Create the sandbox, not started, and the agent's folder; `disk_log` is the log of a `LoggedDisk`."""
-    sandbox = Sandbox(
-        sims=[SimSpec(service="programmable-wireless", unique_name="sim", device=device)],
-        link_dir=folder,
-        wall_clock=lambda: datetime.now(UTC),
-        rng=random.Random(seed),
-        rules=ServiceRules(long_text="split"),
-        timing=TIMING,
+    env = build_sandbox_env(
+        folder, seed=seed, sim={"device": device}, rules=ServiceRules(long_text="split"), timing=TIMING
     )
-    env = SandboxEnv(sandbox, folder, "programmable-wireless")
-    sandbox.add_observer(env.on_network_event)
     audit_handlers.install_handlers(folder / "handlers", folder / "runs", disk_log)
     env.config.write_text(CONFIG.format(port=port or env.port, journal=journal))
     return env

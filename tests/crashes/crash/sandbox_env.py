@@ -2,20 +2,41 @@
 
 import asyncio
 import os
+import random
 import sqlite3
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.common.config import load_config
 from agent.daemon.agent import Agent, Dependencies
 from hardware.sim.network.events import NetworkEventKind
 from hardware.sim.sandbox import Sandbox
+from hardware.sim.sandbox_sim import SimSpec
 
 CRASH_AFTER_PROGRAM = Path(__file__).with_name("crash_after.py")
 INSTALLED_COMMAND = Path(sys.executable).with_name("modem-agent")
 """The installed command `modem-agent`."""
+
+
+def build_sandbox_env(folder, service="programmable-wireless", *, seed=7, sim=(), **sandbox_options):
+    """Create the folder of an agent and a sandbox, not started, with one SIM named `sim`.
+
+    `sim` are further fields of its `SimSpec`. The agent has no handlers and no configuration yet.
+    """
+    (folder / "handlers").mkdir(mode=0o755)
+    sandbox = Sandbox(
+        sims=[SimSpec(service=service, unique_name="sim", **dict(sim))],
+        link_dir=folder,
+        wall_clock=lambda: datetime.now(UTC),
+        rng=random.Random(seed),
+        **sandbox_options,
+    )
+    env = SandboxEnv(sandbox, folder, service)
+    sandbox.add_observer(env.on_network_event)
+    return env
 
 
 @dataclass

@@ -10,7 +10,6 @@ async with FaultWorld(tmp_path, message_format) as world:
 import itertools
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 
 import msgspec
 
@@ -54,12 +53,6 @@ class FaultWorld(World):
         """Start the agent, let the time pass in which it sets up, and return its run."""
         agent_run = self.start(**tables)
         await self.advance(seconds)
-        return agent_run
-
-    def start(self, tables=None):
-        """Start the agent with the dependencies of this world, and return its run."""
-        agent_run = super().start(tables)
-        agent_run.agent._dependencies = replace(agent_run.agent._dependencies, **self.dependencies)
         return agent_run
 
     # Messages

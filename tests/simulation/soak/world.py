@@ -26,7 +26,6 @@ from soak.simulated_port import SimulatedPort
 from virtual_time import START_TIME_S
 
 START_WALL_TIME = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
-"""Telephone number of the simulated SIM."""
 
 
 @dataclass
@@ -87,6 +86,8 @@ class World:
         """Error message of every commit while it is set; None if commits succeed."""
         self.disk_delay_s = 0.0
         """Seconds that each call of the journal takes."""
+        self.dependencies = {}
+        """Fields of the agent's `Dependencies` that replace those of `AgentRun`."""
         self.power_key = None
         """The `SimulatedPowerKey` of a module that comes up switched off; None: it comes up by itself."""
         self.plans = {}
