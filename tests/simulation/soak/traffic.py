@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pdu
-from hardware.sim.network.subscriber_queue import MtMessage
+from hardware.sim.network.subscriber_queue import SERVICE_CENTRE, MtMessage
 from hardware.sim.service.product import PRODUCTS
 from soak.world import HandlerPlan
 
@@ -200,7 +200,7 @@ class TrafficGenerator:
         self.segments[cut[1:]] = message.segments[0]
         self.messages.append(message)
         self._count += 1
-        self._world.module.deliver(1000 + self._count, self._world.network.service_centre, cut)
+        self._world.module.deliver(1000 + self._count, SERVICE_CENTRE, cut)
 
     def send_empty(self):
         """Send an empty text."""
