@@ -44,6 +44,26 @@ class Host:
             pause = self._rng.uniform(*(BOOT_DELAY_S if agent_run.end_reason == "power" else RESTART_DELAY_S))
             self._pending_start = self._world.loop.call_later(pause, self.start_agent)
 
+    # What people do to its files
+
+    @property
+    def _control_socket(self):
+        return self._world.current_run.folder / "control.sock"
+
+    def delete_control_socket(self):
+        self._control_socket.unlink(missing_ok=True)
+
+    @property
+    def has_control_socket(self):
+        """Return True if the running agent has a control socket."""
+        return self._control_socket.is_socket()
+
+    def write_bad_handler_file(self):
+        """Write a handler that others may change, which must not be used."""
+        path = self._world.handler_directory / "spoilt"
+        path.write_text("#!/bin/sh\n")
+        path.chmod(0o777)
+
     # Ending the agent
 
     def kill(self, reason="SIGKILL", *, power=False):

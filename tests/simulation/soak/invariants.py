@@ -427,6 +427,8 @@ class InvariantChecker:
                 self.add_finding(f"a stop took {seconds:.1f} s")
         if not self.world.current_run.is_alive:
             self.add_finding("the agent is not alive at the end")
+        elif not self.scenario.host.has_control_socket:
+            self.add_finding("the control socket is gone at the end")
 
 
 def _describe(messages):

@@ -13,6 +13,7 @@ from unittest import mock
 from agent.at import client
 from agent.at.errors import CommandRefused, CommandTimedOut
 from agent.daemon.agent import Agent
+from agent.daemon.control_socket import ControlServer
 from agent.daemon.session import Session
 from agent.journal import dedup, repair
 from agent.journal.actions import ActionStore
@@ -141,14 +142,21 @@ def _sending_after_body():
 
 
 def _watchdog_by_timer():
-    async def notify(self, _runtime, interval_s):
+    async def notify(self, _runtime, _components):
         import asyncio  # noqa: PLC0415  (only this mutant needs it)
 
         while True:
             self._dependencies.notify("WATCHDOG=1")
-            await asyncio.sleep(interval_s)
+            await asyncio.sleep(self._dependencies.watchdog_interval_s)
 
-    return ((Agent, "_run_watchdog", notify),)
+    return ((Agent, "_run_checks", notify),)
+
+
+def _control_socket_not_restored():
+    async def restore(_self):
+        return True
+
+    return ((ControlServer, "restore", restore),)
 
 
 def _prune_by_wall_clock():
@@ -369,6 +377,9 @@ MUTANTS = {
     "sending-before-prompt": Mutant("`sending` is committed before AT+CMGS", _sending_before_prompt, 23),
     "sending-after-body": Mutant("`sending` is not committed before the body", _sending_after_body),
     "watchdog-by-timer": Mutant("WATCHDOG=1 is sent whatever the tasks do", _watchdog_by_timer, 3),
+    "control-socket-not-restored": Mutant(
+        "a control socket that was deleted does not come back", _control_socket_not_restored, 14
+    ),
     "prune-by-wall-clock": Mutant("pruning does not consider the uptime", _prune_by_wall_clock, 52),
     "interrupted-run-again": Mutant("an interrupted Command runs again", _interrupted_run_again),
     "parts-in-memory": Mutant("parts are not committed", _parts_in_memory, 3),

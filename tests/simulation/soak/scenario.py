@@ -96,6 +96,11 @@ class Scenario:
         self.radio_off_count = self.device_rng.choices((0, 1, 3), (88, 6, 6))[0]
         """How often another program switches the radio off."""
         self.refusal_rng = random.Random(f"{seed} refusals")
+        self.host_rng = random.Random(f"{seed} host")
+        self.socket_deletion_count = self.host_rng.choices((0, 1, 3), (88, 6, 6))[0]
+        """How often somebody deletes the control socket."""
+        self.has_bad_handler_file = self.host_rng.random() < 0.1
+        """True if a handler file has wrong permissions; the others must work."""
 
     @property
     def is_undisturbed(self):
@@ -137,6 +142,8 @@ class Scenario:
             f"{f' damages {self.corruption_count}' if self.corruption_count else ''}"
             f"{'' if self.power_key_kind is None else ' power key'}"
             f"{f' radio off {self.radio_off_count}' if self.radio_off_count else ''}"
+            f"{f' socket deleted {self.socket_deletion_count}' if self.socket_deletion_count else ''}"
+            f"{' bad handler file' if self.has_bad_handler_file else ''}"
         )
 
     async def run(self, world):
@@ -160,6 +167,8 @@ class Scenario:
             world.power_key = SimulatedPowerKey(world, **self.power_key_kind, toggles=self.power_key_toggles)
             world.power_key.lose_power()
             world.call_later(POWER_ON_WITHIN_S, self._check_switched_on)
+        if self.has_bad_handler_file:
+            self.host.write_bad_handler_file()
         self.host.start_agent()
         self.disk_failures = []
         """(begin, end) of periods in which commits failed."""
@@ -204,6 +213,10 @@ class Scenario:
             code = self.refusal_rng.choice(BODY_REFUSALS)
             at = self.refusal_rng.uniform(0, self.fault_period_s)
             plan.append((at, lambda: self.world.module.faults.add(f"body-refused:refusal=CMS {code}")))
+        plan += [
+            (self.host_rng.uniform(0, self.fault_period_s), self._delete_control_socket)
+            for _ in range(self.socket_deletion_count)
+        ]
         if self.has_burst:
             plan.append((self.rng.uniform(0, self.fault_period_s), lambda: self.traffic.send_burst(200)))
         return plan
@@ -220,6 +233,10 @@ class Scenario:
         FAULTS[chosen].inject(self)
         if self.rng.random() < 0.5:  # so that a fault often meets traffic
             self.world.call_later(self.rng.uniform(0, 5), self.traffic.send_random)
+
+    def _delete_control_socket(self):
+        self.injected_faults.append((self.world.loop.time(), "control socket deleted"))
+        self.host.delete_control_socket()
 
     def _switch_radio_off(self):
         fault = f"radio-off:fun={self.device_rng.choice((0, 4))}"
