@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from hardware.sim.callbacks.record import Callback
     from hardware.sim.callbacks.sender import CallbackClient, CallbackRules
     from hardware.sim.network.subscriber_queue import NetworkTiming
-    from hardware.sim.service.product import ServiceRules
     from hardware.sim.service.service import CommandService
 
 MAX_EVENTS = 1000
@@ -59,6 +58,7 @@ class Sandbox:
     """SIMs, their modules, the network and the services.
 
     `link_dir` is the folder for the links to the modules' ports; `credentials` are drawn unless given.
+    With `split_long_text` the services send a long text in parts; whether the real ones do is not documented.
     Raises ValueError for SIMs with unknown services or conflicting names.
     """
 
@@ -69,7 +69,7 @@ class Sandbox:
         link_dir: Path,
         wall_clock: Callable[[], datetime],
         rng: random.Random,
-        rules: ServiceRules | None = None,
+        split_long_text: bool = False,
         timing: NetworkTiming | None = None,
         credentials: AccountCredentials | None = None,
     ) -> None:
@@ -84,7 +84,7 @@ class Sandbox:
         self._wall_clock = wall_clock
         self._rng = rng
         self._reference = rng.randrange(256)
-        self._rules = rules
+        self._split_long_text = split_long_text
         self._timing = timing
         self._network: SimulatedNetwork | None = None
         self._account: ServiceAccount | None = None
@@ -136,7 +136,9 @@ class Sandbox:
         loop = asyncio.get_running_loop()
         events = EventReporter(self._wall_clock, self._record_event)
         self._network = SimulatedNetwork(loop, self._wall_clock, events, timing=self._timing)
-        self._account = ServiceAccount(self._network, self._wall_clock, self._rng, events, rules=self._rules)
+        self._account = ServiceAccount(
+            self._network, self._wall_clock, self._rng, events, split_long_text=self._split_long_text
+        )
         try:
             for index, spec in enumerate(self._specs):
                 self._add_sim(loop, index, spec)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from hardware.sim.network.events import EventReporter
     from hardware.sim.network.network import SimulatedNetwork
-    from hardware.sim.service.product import ServiceRules
 
 DEFAULT_FLEET = "default"
 """Unique name of the Fleet to which all Super SIMs are assigned at the start."""
@@ -34,10 +33,12 @@ class ServiceAccount:
         rng: random.Random,
         events: EventReporter,
         *,
-        rules: ServiceRules | None = None,
+        split_long_text: bool = False,
     ) -> None:
         self.services = {
-            product.name: CommandService(product, network, wall_clock, rng, events, rules=rules)
+            product.name: CommandService(
+                product, network, wall_clock, rng, events, split_long_text=split_long_text
+            )
             for product in PRODUCTS.values()
         }
         """By the name of their product."""

@@ -1,17 +1,10 @@
-"""The three services as data: their differences, and the rules that the vendors leave undefined.
-
-Sources: the published API descriptions and documents of both vendors. What they leave open is a field of
-`ServiceRules`.
-"""
+"""The three services as data: their differences, from the published API descriptions of both vendors."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import pdu
-
-LongTextRule = Literal["refuse", "cut", "split"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,19 +107,3 @@ SUPER_SIM_BETA = Product(
 )
 
 PRODUCTS = {product.name: product for product in (SUPER_SIM, PROGRAMMABLE_WIRELESS, SUPER_SIM_BETA)}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceRules:
-    """Rules that the documents leave open. The defaults are those that a device cannot misunderstand."""
-
-    long_text: LongTextRule = "refuse"
-    """Treatment of a body without SID that does not fit one SMS: refuse, cut, or split into parts."""
-    long_text_with_sid: LongTextRule = "refuse"
-    """Treatment of a body of 126 to 128 characters with IncludeSid: 128 are documented, 125 fit."""
-    allow_ucs2: bool = True
-    """Send bodies with characters outside GSM 03.38 as UCS-2 (70 units); False: refuse them."""
-    fail_unattempted: bool = True
-    """A Super SIM Command without any attempt in 24 hours becomes `failed`; False: it stays `queued`."""
-    retention_days: int = 30
-    """Days from creation until a resource is no longer found. This value is documented."""

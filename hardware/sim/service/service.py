@@ -27,7 +27,6 @@ from hardware.sim.service.errors import (
     UNSPECIFIED,
     ServiceError,
 )
-from hardware.sim.service.product import ServiceRules
 from hardware.sim.service.resource import CommandResource
 
 if TYPE_CHECKING:
@@ -44,6 +43,9 @@ if TYPE_CHECKING:
 
 StatusObserver = Callable[[CommandResource], None]
 
+RETENTION_DAYS = 30
+"""Days from creation until a resource is no longer found, as documented."""
+
 MAX_MO_CHARACTERS = 160
 """Length to which a text from a Programmable Wireless SIM is cut; it is still listed (33111)."""
 
@@ -59,10 +61,10 @@ class CommandService:
         rng: random.Random,
         events: EventReporter,
         *,
-        rules: ServiceRules | None = None,
+        split_long_text: bool = False,
     ) -> None:
         self.product = product
-        self.rules = rules or ServiceRules()
+        self._split_long_text = split_long_text
         self._network = network
         self._wall_clock = wall_clock
         self._rng = rng
@@ -102,7 +104,9 @@ class CommandService:
         # A modulo 256 counter (TS 23.040 9.2.3.24.1): random references would make two messages of the same
         # second indistinguishable once in 256 times.
         self._reference = (self._reference + 1) % 256
-        parts = service_body.build_user_data(self.product, self.rules, request, sid, self._reference)
+        parts = service_body.build_user_data(
+            self.product, request, sid, self._reference, split_long_text=self._split_long_text
+        )
         resource = self._add_resource(
             sid, sim, request.body, "queued", request.mode, delivery_receipt=request.delivery_receipt
         )
@@ -154,26 +158,15 @@ class CommandService:
     def _handle_mo_message(self, message: MoMessage) -> None:
         sim = self._sims[message.imsi]
         number = str(message.destination)
+        reason = ""
         if not self.product.accepts_destination(message.destination):
-            self._emit_event(
-                NetworkEventKind.NOT_LISTED, sim, message.body, number, note="not the service's number"
-            )
+            reason = "not the service's number"
         elif not self.product.lists_mo_messages:
-            self._emit_event(
-                NetworkEventKind.NOT_LISTED,
-                sim,
-                message.body,
-                number,
-                note="this service lists no messages from a SIM",
-            )
-        elif reason := sim.explain_unusable(self.product):
-            self._emit_event(
-                NetworkEventKind.NOT_LISTED,
-                sim,
-                message.body,
-                number,
-                note=f"33203: the SIM cannot be used: {reason}",
-            )
+            reason = "this service lists no messages from a SIM"
+        elif unusable := sim.explain_unusable(self.product):
+            reason = f"33203: the SIM cannot be used: {unusable}"
+        if reason:
+            self._emit_event(NetworkEventKind.NOT_LISTED, sim, message.body, number, note=reason)
         else:
             self._add_received(sim, message, number)
 
@@ -252,7 +245,7 @@ class CommandService:
         return resource
 
     def _prune_expired(self) -> None:
-        oldest = self._wall_clock() - timedelta(days=self.rules.retention_days)
+        oldest = self._wall_clock() - timedelta(days=RETENTION_DAYS)
         for sid in [sid for sid, resource in self._resources.items() if resource.created_at < oldest]:
             del self._resources[sid]
 
@@ -291,9 +284,10 @@ class _DeliveryTracker:
 
     def gave_up(self) -> None:
         product, resource = self._service.product, self._resource
-        if resource.status == "queued":
-            fails = not product.store_and_forward or product.has_modes or self._service.rules.fail_unattempted
-        else:
-            fails = not product.store_and_forward or (product.has_modes and resource.delivery_receipt)
+        # Whether a Super SIM Command without any attempt fails is not documented.
+        unattempted = resource.status == "queued"
+        fails = (
+            unattempted or not product.store_and_forward or (product.has_modes and resource.delivery_receipt)
+        )
         if fails and resource.status != "failed":
             self._service.fail(resource, UNSPECIFIED, "The Command could not be delivered to the SIM.")

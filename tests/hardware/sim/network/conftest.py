@@ -73,12 +73,14 @@ class FakeMobileStation:
 class NetworkBench:
     """A network with the three services under virtual time, a SIM for each, and every event."""
 
-    def __init__(self, *, timing=None, rules=None):
+    def __init__(self, *, timing=None, split_long_text=False):
         self.time = ManualScheduler()
         self.events = []
         reporter = EventReporter(self.wall_clock, self.events.append)
         self.network = SimulatedNetwork(self.time, self.wall_clock, reporter, timing=timing)
-        self.account = ServiceAccount(self.network, self.wall_clock, random.Random(1), reporter, rules=rules)
+        self.account = ServiceAccount(
+            self.network, self.wall_clock, random.Random(1), reporter, split_long_text=split_long_text
+        )
         self.services = self.account.services
         self.sims = {}
         for index, (name, service) in enumerate(self.services.items()):

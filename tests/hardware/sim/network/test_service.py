@@ -8,7 +8,6 @@ import pytest
 
 import pdu
 from hardware.sim.service.errors import ServiceError
-from hardware.sim.service.product import ServiceRules
 
 DAY = 86400
 ALL = ("super-sim", "programmable-wireless", "super-sim-beta")
@@ -114,13 +113,11 @@ def test_unacknowledged_super_sim_command_stays_sent(network_bench, create):
     assert (resource.status, resource.updated_at) == ("sent", first_attempt)
 
 
-@pytest.mark.parametrize(("fails", "status"), [(True, "failed"), (False, "queued")])
-def test_super_sim_command_without_any_attempt(make_network_bench, fails, status):
-    """The document leaves it open; a rule selects either result."""
-    bench = make_network_bench(rules=ServiceRules(fail_unattempted=fails))
-    resource = bench.services["super-sim"].create({"Sim": "sim-super-sim", "Payload": "x"})
-    bench.advance(DAY + 60)
-    assert resource.status == status
+def test_super_sim_command_without_any_attempt(network_bench, create):
+    """The document leaves it open; here it has failed after a day."""
+    resource = create("super-sim", "x")
+    network_bench.advance(DAY + 60)
+    assert resource.status == "failed"
 
 
 @pytest.mark.parametrize(
@@ -169,8 +166,8 @@ def test_binary_command_arrives_as_octets(network_bench, create):
 
 
 def test_command_in_parts_is_delivered_with_its_last_part(make_network_bench):
-    """If a rule lets long texts be split."""
-    bench = make_network_bench(rules=ServiceRules(long_text="split"))
+    """If long texts may be split."""
+    bench = make_network_bench(split_long_text=True)
     station = bench.add_station("super-sim", answers=[None, "silence"])
     resource = bench.services["super-sim"].create({"Sim": "sim-super-sim", "Payload": "x" * 200})
     bench.advance(1)

@@ -1,26 +1,26 @@
-"""User data of a Command: lengths in septets, the SID in the body, rules for long texts."""
+"""User data of a Command: lengths in septets, the SID in the body, long texts."""
 
 from __future__ import annotations
 
 import pytest
 
-from hardware.sim.service.body import build_user_data, truncate
+from hardware.sim.service.body import build_user_data
 from hardware.sim.service.errors import ServiceError
-from hardware.sim.service.product import PROGRAMMABLE_WIRELESS, ServiceRules
+from hardware.sim.service.product import PROGRAMMABLE_WIRELESS
 from hardware.sim.service.request import CreateRequest
 
 SID = "DC0123456789abcdef0123456789abcdef"
 
 
-def texts(body, rules=None, **how):
+def texts(body, *, split_long_text=False, **how):
     order = CreateRequest(sim="meter", body=body, **how)
-    parts = build_user_data(PROGRAMMABLE_WIRELESS, rules or ServiceRules(), order, SID, 7)
+    parts = build_user_data(PROGRAMMABLE_WIRELESS, order, SID, 7, split_long_text=split_long_text)
     return [part.text for part in parts]
 
 
-def refused(body, rules=None, **how):
+def refused(body, **how):
     with pytest.raises(ServiceError) as caught:
-        texts(body, rules, **how)
+        texts(body, **how)
     assert (caught.value.status, caught.value.code) == (400, 33101)
     return caught.value.message
 
@@ -62,45 +62,18 @@ def test_length_limit_with_a_sid(where):
         refused(body, include_sid=where)
 
 
-def test_rule_for_126_to_128_characters():
-    """Cut leaves an incomplete SID at the end, split makes two parts; 129 and more is refused."""
-    for length, whole in ((126, 33), (128, 31)):
-        (text,) = texts("x" * length, ServiceRules(long_text_with_sid="cut"), include_sid="end")
-        assert text == "x" * length + " " + SID[:whole]
-        (text,) = texts("x" * length, ServiceRules(long_text_with_sid="cut"), include_sid="start")
-        assert text == f"{SID} " + "x" * 125
-        parts = texts("x" * length, ServiceRules(long_text_with_sid="split"), include_sid="end")
-        assert "".join(parts) == "x" * length + " " + SID
-        assert len(parts) == 2
-    for rule in ("cut", "split"):
-        refused("x" * 129, ServiceRules(long_text_with_sid=rule), include_sid="end")
-
-
-def test_rule_for_long_text():
-    """Cut to one SMS, or split into parts with one reference."""
-    assert texts("x" * 200, ServiceRules(long_text="cut")) == ["x" * 160]
-    assert texts("☃" * 100, ServiceRules(long_text="cut")) == ["☃" * 70]
-    assert "".join(texts("x{" * 200, ServiceRules(long_text="split"))) == "x{" * 200
+def test_long_text_is_split_if_allowed():
+    """Into parts with one reference; with a SID it is refused."""
+    assert "".join(texts("x{" * 200, split_long_text=True)) == "x{" * 200
     order = CreateRequest(sim="meter", body="x" * 200)
-    parts = build_user_data(PROGRAMMABLE_WIRELESS, ServiceRules(long_text="split"), order, SID, 7)
+    parts = build_user_data(PROGRAMMABLE_WIRELESS, order, SID, 7, split_long_text=True)
     assert [(part.concatenation.reference, part.concatenation.number) for part in parts] == [(7, 1), (7, 2)]
-    refused("x" * 160 * 255, ServiceRules(long_text="split"))
-
-
-def test_cut_does_not_split_pairs():
-    """Neither an escape sequence nor a surrogate pair."""
-    assert truncate("x" + "{" * 80) == "x" + "{" * 79
-    assert truncate("x" + "\U0001f600" * 40) == "x" + "\U0001f600" * 34
-
-
-def test_rule_for_ucs2():
-    """If the service does not allow UCS-2, such a text is refused, however short."""
-    refused("☃", ServiceRules(allow_ucs2=False))
-    assert texts("é", ServiceRules(allow_ucs2=False)) == ["é"]
+    refused("x" * 160 * 255, split_long_text=True)
+    refused("x" * 126, split_long_text=True, include_sid="end")
 
 
 def test_binary_is_eight_bit_data():
     """A whole user data field of 140 octets, without header."""
     order = CreateRequest(sim="meter", body="...", data=bytes(range(140)), mode="binary")
-    (part,) = build_user_data(PROGRAMMABLE_WIRELESS, ServiceRules(), order, SID, 7)
+    (part,) = build_user_data(PROGRAMMABLE_WIRELESS, order, SID, 7)
     assert (part.data, part.header, part.data_coding_scheme) == (bytes(range(140)), (), 4)
