@@ -53,9 +53,7 @@ socket = "control.sock"
 
 def build_env(folder, seed, port=None, journal="journal.db", disk_log="", device="generic"):
     """Create the sandbox, not started, and the agent's folder; `disk_log` is the log of a `LoggedDisk`."""
-    env = build_sandbox_env(
-        folder, seed=seed, sim={"device": device}, split_long_text=True, timing=TIMING
-    )
+    env = build_sandbox_env(folder, seed=seed, sim={"device": device}, split_long_text=True, timing=TIMING)
     audit_handlers.install_handlers(folder / "handlers", folder / "runs", disk_log)
     env.config.write_text(CONFIG.format(port=port or env.port, journal=journal))
     return env
