@@ -111,13 +111,14 @@ class CallbackSender:
         self._tasks: set[asyncio.Task[None]] = set()
         self._count = 0
         self._waiting_count = 0
+        self._closed = False
 
     def send(
         self, kind: CallbackKind, webhook: Webhook, parameters: Parameters, *, sid: str, imsi: str
     ) -> None:
-        """Send a callback as soon as its receiver has a free place; does nothing without a URL."""
+        """Send a callback as soon as its receiver has a free place; without a URL, or closed, do nothing."""
         url = webhook.url
-        if url is None:
+        if url is None or self._closed:
             return
         self._count += 1
         callback = Callback(
@@ -142,6 +143,7 @@ class CallbackSender:
 
     async def close(self) -> None:
         """Abort the tries under way, cancel those to come, and close the connections."""
+        self._closed = True
         self._timers.close()
         self._receivers.clear()
         for task in self._tasks:

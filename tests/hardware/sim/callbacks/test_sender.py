@@ -267,5 +267,6 @@ async def test_close_ends_tries_and_retries(make_bench):
     await bench.send(sid="HC2")
     await bench.sender.close()
     await bench.advance(1000)
+    await bench.send(sid="HC3")
     assert len(bench.client.requests) == 2
     assert bench.time.pending == 0
