@@ -96,6 +96,11 @@ class AccessControl:
         self.credentials = credentials
         self.is_open = is_open
         self._wall_clock = wall_clock
+        self._accepted = (
+            (credentials.account_sid, credentials.token),
+            (credentials.key_sid, credentials.key_secret),
+        )
+        """Users and passwords of HTTP Basic."""
 
     def authenticate(self, header: str | None) -> str | None:
         """Return the account SID of the caller, None if an open sandbox does not know it.
@@ -106,17 +111,13 @@ class AccessControl:
         user, password = _decode_basic(value) if scheme.lower() == "basic" else ("", "")
         if self.is_open:
             return user if ACCOUNT_SID.fullmatch(user) else None
-        own = self.credentials
         if scheme.lower() == "bearer":
             accepted = self._is_valid_bearer(value.strip())
         else:
-            accepted = any(
-                _equal(user, name) & _equal(password, secret)
-                for name, secret in ((own.account_sid, own.token), (own.key_sid, own.key_secret))
-            )
+            accepted = any(_equal(user, name) & _equal(password, secret) for name, secret in self._accepted)
         if not accepted:
             raise ServiceError(401, AUTHENTICATION_FAILED, "Authenticate")
-        return own.account_sid
+        return self.credentials.account_sid
 
     def issue_token(self, parameters: Mapping[str, str]) -> dict[str, object]:
         """Return the answer of the token endpoint; raises TokenRefused."""
