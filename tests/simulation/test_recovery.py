@@ -1,7 +1,6 @@
 """The whole agent with a simulated module that fails: recovery actions, and no message lost meanwhile."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -32,11 +31,8 @@ class FakePower:
 
 def start_agent(world, *, power=None, user=""):
     """Start the agent with a power switch and a description of other users of the module."""
-    agent_run = world.start()
-    agent_run.agent._dependencies = replace(
-        agent_run.agent._dependencies, power=power, describe_module_users=lambda: user
-    )
-    return agent_run
+    world.dependencies = {"power": power, "describe_module_users": lambda: user}
+    return world.start()
 
 
 def recovery_lines(world):
