@@ -32,6 +32,7 @@ def status(config_path: Path, *, check: bool, as_json: bool) -> None:
     port conflict     the last traces of another program on the port, since the agent started
     recovery, resets  the next recovery action, if one is needed; resets used and allowed
     not done          the recovery action that was due and not allowed or not possible
+    sending           a message whose result is missing; the module is asked nothing until it comes
     held              why replies wait
     notes             refusals and deviations of the module that the agent works around
     handler errors    handler files with a mistake; the others work

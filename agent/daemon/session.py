@@ -61,6 +61,7 @@ class Session:
             "stores": [f"{name} {used} of {total}" for name, used, total in status.store_usage],
             "notifications": self.modem.is_notifying,
             "read_error": self.modem.read_error or None,
+            "sending": self._sender.awaited_result or None,
             "service_centre": status.service_centre,
             "notes": [*status.notes, *([DIRECT_DELIVERY_NOTE] if status.has_direct_delivery else [])],
         }

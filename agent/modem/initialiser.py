@@ -52,7 +52,8 @@ class Initialiser:
         self._negotiation = self._begin_negotiation()
         """The last pass. It can repeat single steps later in the session."""
         self.send_timeout_s = options.send_timeout_s
-        """Timeout from the body of +CMGS to its result, for this module."""
+        """Timeout from the body of +CMGS to its result: the module's longest time, if the profile has it. A
+        module that lost the result is deaf until then, and any octet before it might abort the message."""
 
     async def run(self) -> None:
         """Initialise the module. Raises ModemUnusable, ModemLost."""
@@ -119,4 +120,5 @@ class Initialiser:
         self._urc_handler.apply_profile(driver)
         self._cnma_sender.apply_profile(driver)
         margin_s = LATE_FAILURE_MARGIN_S if Quirk.LATE_SEND_FAILURE in driver.quirks else 0.0
-        self.send_timeout_s = max(self.send_timeout_s, (driver.cmgs_timeout_s or 0.0) + margin_s)
+        if driver.cmgs_timeout_s is not None:
+            self.send_timeout_s = driver.cmgs_timeout_s + margin_s

@@ -94,6 +94,7 @@ class Modem:
             cnma_sender=cnma_sender,
             options=options,
         )
+        self._is_sending = False
         client.set_urc_payloads(self._format.urc_payloads)
 
     # Initialisation
@@ -216,6 +217,23 @@ class Modem:
         `before_body` is awaited before the first octet of the body is written. Raises PduError for a message
         that cannot be encoded, and what `before_body` raises; nothing was sent then.
         """
+        self._is_sending = True
+        try:
+            return await self._send(submit, before_body)
+        finally:
+            self._is_sending = False
+
+    @property
+    def is_sending(self) -> bool:
+        """True while a message is being sent. Other AT commands wait for its result, perhaps for minutes."""
+        return self._is_sending
+
+    @property
+    def send_timeout_s(self) -> float:
+        """The longest time from the body of a message to its result."""
+        return self._initialiser.send_timeout_s
+
+    async def _send(self, submit: pdu.Submit, before_body: BeforeBody) -> SendOutcome:
         csmp = self._format.csmp_command(submit)
         command = self._format.cmgs_command(submit, self._initialiser.send_timeout_s)
         if not self._urc_handler.initialised.is_set():

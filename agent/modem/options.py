@@ -19,7 +19,7 @@ class ModemOptions:
     status_reports: bool = False
     """True if status reports are requested and received."""
     send_timeout_s: float = SEND_TIMEOUT_S
-    """Timeout from the body of +CMGS to its result; the profile may require more."""
+    """Timeout from the body of +CMGS to its result, for a module whose profile has none."""
     profile: str = GENERIC
     """The name of the profile that drives the module, or "auto" to identify it."""
     port_info: PortInfo = field(default_factory=PortInfo)

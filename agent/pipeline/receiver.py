@@ -2,8 +2,9 @@
 
 A notification (+CMTI) names a slot to read, and may be lost. A sweep reads the whole store and finds the
 messages that no notification announced. It runs at the start of a session, some seconds after the last
-notification of a burst, after the module reported a full store, and at intervals. A message that the module delivers directly (+CMT) is committed before it is
-acknowledged.
+notification of a burst, after the module reported a full store, and at intervals. A message that the module
+delivers directly (+CMT) is committed before it is acknowledged, also while the AT channel waits for the result
+of a message that is being sent.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import asyncio
 import contextlib
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from math import inf
+from typing import TypeVar
 
 import pdu
 from agent.at.error_codes import SIM_ERRORS
@@ -62,6 +64,7 @@ MAX_CONSECUTIVE_TIMEOUTS = 2
 """Number of AT commands in a row without an answer that ends the session."""
 MAX_DELETE_ATTEMPTS = 3
 """Attempts to delete one slot while no result code arrives and the message is still stored."""
+ResultT = TypeVar("ResultT")
 TASK = "receiver"
 """Name of the task for the watchdog."""
 
@@ -99,6 +102,8 @@ class Receiver:
         self._journal_failed = False
         self._pending_events: deque[ModemEvent] = deque()
         """Events of the module that have not been handled yet."""
+        self._unacknowledged: deque[Callable[[], Awaitable[None]]] = deque()
+        """Acknowledgements of direct deliveries that are committed."""
         self._next_sweep_at = 0.0
         self._burst_sweep_at = inf
         """Time of the sweep that follows the notifications since the last sweep."""
@@ -147,7 +152,7 @@ class Receiver:
             if self._not_yet_readable - self._recently_deleted:
                 self._modem.look_everywhere()
             self._not_yet_readable.clear()
-        if not self._pending_events:
+        if not self._pending_events and not self._unacknowledged:
             self._runtime.deadlines.expect_within(TASK, self._sweep_due_at - _now() + OPERATION_DEADLINE_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(self._sweep_due_at):
@@ -179,17 +184,16 @@ class Receiver:
 
         A direct delivery stays in the queue until it is committed: it has no second copy.
         """
+        await self._acknowledge_committed()
         announced: dict[Slot, bool] = {}  # True for a status report
         while self._pending_events:
             match self._pending_events[0]:
                 case MessageArrived(slot) | ReportArrived(slot):
                     self._schedule_burst_sweep()
                     announced[slot] = isinstance(self._pending_events[0], ReportArrived)
-                case DirectDelivery(message, acknowledge):
-                    result = await self._store(message)
-                    self._pending_events.popleft()
-                    self._emit(receiver_events.stored_event(result))
-                    await acknowledge()
+                case DirectDelivery() as delivery:
+                    await self._commit_direct_delivery(delivery)
+                    await self._acknowledge_committed()
                     continue
                 case StoreFull():
                     text = "reading and deleting its messages"
@@ -207,6 +211,46 @@ class Receiver:
         for message in sorted(await self._read_slots(announced), key=lambda message: message.sort_key):
             await self._store_and_delete(message, is_announced=True)
 
+    async def _commit_direct_delivery(self, delivery: DirectDelivery) -> None:
+        """Commit one of the pending events. Its acknowledgement is due then."""
+        result = await self._store(delivery.message)
+        self._pending_events.remove(delivery)
+        self._unacknowledged.append(delivery.acknowledge)
+        self._emit(receiver_events.stored_event(result))
+
+    async def _acknowledge_committed(self) -> None:
+        while self._unacknowledged:
+            await self._execute(self._unacknowledged.popleft()())
+
+    async def _execute(self, operation: Awaitable[ResultT]) -> ResultT:
+        """Return the result of an operation on the module.
+
+        If it has to wait for a message that is being sent, the direct deliveries that come meanwhile are
+        committed: they have no second copy.
+        """
+        if not self._modem.is_sending:
+            return await operation
+        task = asyncio.ensure_future(operation)
+        try:
+            while not task.done():
+                for event in tuple(self._pending_events):
+                    if isinstance(event, DirectDelivery):
+                        await self._commit_direct_delivery(event)
+                arrival = asyncio.ensure_future(self._modem.next_event())
+                await asyncio.wait((task, arrival), return_when=asyncio.FIRST_COMPLETED)
+                if not arrival.done():
+                    arrival.cancel()
+                    break
+                if arrival.exception() is not None:
+                    break  # the modem is lost, and the operation fails as well
+                self._pending_events.append(arrival.result())
+        except sqlite3.Error as error:
+            self._log_journal_failure(error)
+        except BaseException:
+            task.cancel()
+            raise
+        return await task
+
     def _schedule_burst_sweep(self) -> None:
         """Let a sweep follow the notification that has come, unless another one comes before it."""
         self._burst_sweep_at = _now() + BURST_SWEEP_DELAY_S
@@ -221,7 +265,7 @@ class Receiver:
         for slot, is_report in announced.items():
             self._extend_deadline()
             try:
-                message = await self._modem.read(slot)
+                message = await self._execute(self._modem.read(slot))
             except CommandRefused as error:
                 self._emit(receiver_events.read_refused_event(error))
                 if error.is_one_of(SIM_ERRORS):
@@ -260,7 +304,7 @@ class Receiver:
         is_first = not self._command_store.first_sweep_done
         deleted: set[tuple[Slot | None, str]] = set()
         is_nearly_full = False
-        while messages := await self._modem.sweep():
+        while messages := await self._execute(self._modem.sweep()):
             is_nearly_full = self._check_nearly_full(messages) or is_nearly_full
             if is_first:
                 new = [message for message in messages if (message.slot, message.raw) not in deleted]
@@ -339,13 +383,13 @@ class Receiver:
         """
         for _ in range(MAX_DELETE_ATTEMPTS):
             try:
-                await self._modem.delete(slot)
+                await self._execute(self._modem.delete(slot))
             except CommandRefused as error:
                 text = f"{slot}: {error}; the message stays in the module and is not run again"
                 self._emit(Event(EventKind.NOT_DELETED, text, severity=Severity.WARNING))
                 return False
             except CommandTimedOut:
-                message = await self._modem.read(slot)
+                message = await self._execute(self._modem.read(slot))
                 if message is not None and message.raw == raw:
                     continue
             self._command_store.mark_slot_free((slot.store, slot.index))

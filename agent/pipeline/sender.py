@@ -32,6 +32,8 @@ SEND_DEADLINE_S = 400.0
 """Longest time for one message: twice the timeout of the slowest module."""
 MAX_ATTEMPTS = 12
 """Attempts for a message that is refused temporarily; with the backoffs below they span some hours."""
+LOST_RESULT_PAUSE_S = 5.0
+"""Pause after a message whose result was lost: meanwhile the receiver reads what the module has announced."""
 JOURNAL_RETRY_S = 60.0
 """Time between attempts while the journal cannot commit; nothing is sent meanwhile."""
 NETWORK_CHECK_INTERVAL_S = 15.0
@@ -82,6 +84,17 @@ class Sender:
         self._unsent_reply_id: int | None = None
         """A message whose change to `sending` failed. It has not left, whether that was committed or not."""
         self._journal_failed = False
+        self._awaiting_result: tuple[int, float] | None = None
+        """The message whose body has left and whose result is missing, and since when."""
+
+    @property
+    def awaited_result(self) -> str:
+        """What a message waits for whose body has left, as readable text; empty if there is none."""
+        if self._awaiting_result is None:
+            return ""
+        reply_id, since = self._awaiting_result
+        waited_s, most_s = _now() - since, self._modem.send_timeout_s
+        return f"reply {reply_id} waits for its result, {waited_s:.0f} s so far and {most_s:.0f} s at most"
 
     @property
     def blocked_by(self) -> str:
@@ -199,6 +212,7 @@ class Sender:
             self._brownout_guard.on_message_sending(_now())
             content = reply.user_data.text or reply.user_data.data
             self._log(EventKind.SENDING, reply, f"to {mask_number(reply.destination)}", content)
+            self._awaiting_result = reply.id, _now()
 
         self._runtime.deadlines.expect_within(TASK, SEND_DEADLINE_S)
         try:
@@ -220,6 +234,7 @@ class Sender:
             await self._finish_failed(reply, reason)
             return None
         finally:
+            self._awaiting_result = None
             self._runtime.deadlines.clear(TASK)
         return await self._record_outcome(reply, outcome, marked_sending=marked_sending)
 
@@ -259,13 +274,13 @@ class Sender:
     async def _handle_unknown(self, reply: ReplyRow, reason: str) -> float | None:
         if self._config.resend_unknown and reply.attempts == 0:
             await self._resend_unknown(reply, reason)
-            return None
+            return LOST_RESULT_PAUSE_S
         await retry_until_committed(
             self._runtime, self._outbox_store.finish, reply.id, ReplyState.UNKNOWN, reason
         )
         self._log(EventKind.UNKNOWN, reply, f"{reason}; it is not resent", severity=Severity.WARNING)
         self._settle(reply)
-        return None
+        return LOST_RESULT_PAUSE_S
 
     async def _resend_unknown(self, reply: ReplyRow, reason: str) -> None:
         """Queue a copy of a message that may have left, because a setting allows it. Both count as sent."""

@@ -70,6 +70,8 @@ class FakeModem:
         self.planned = defaultdict(deque)
         self.defaults = {}
         self.is_notifying = True
+        self.is_sending = False
+        self.send_timeout_s = 120.0
         self.cnmi = (2, 1)
         self.has_unannounced = False
         self.has_lost_settings = False
@@ -165,6 +167,13 @@ class FakeModem:
             self.stored.pop(slot, None)
 
     async def send(self, submit, before_body):
+        self.is_sending = True
+        try:
+            return await self._send(submit, before_body)
+        finally:
+            self.is_sending = False
+
+    async def _send(self, submit, before_body):
         content = submit.text if submit.text is not None else submit.data
         plan = self.planned["send"].popleft() if self.planned["send"] else self.defaults.get("send")
         if self.lost.is_set():

@@ -1,10 +1,12 @@
 """F124 F127 F136: refusals by a sick module, a lost result, and replies that were cut."""
 
+import msgspec
 import pytest
 
 from fault.catalogue import PLAIN_SID_START
 from fault.fault_world import FaultWorld, make_pdu
 from fault.fixed_reply_runner import FixedReplyRunner
+from hardware import profile
 
 # F124
 
@@ -110,6 +112,92 @@ async def test_f124_replies_wait_while_no_restart_is_allowed(tmp_path, message_f
         world.module.reboot()
         await world.advance(2 * 3600)
         assert [state for state, _ in world.replies] == ["sent", "sent"]
+
+
+# F127
+
+
+DIRECT_DELIVERY = ((0, 1, 2, 3), (0, 2), (0,), (0, 1), (0, 1))
+"""The values of +CNMI of a module that cannot store messages."""
+
+
+def module_with_timeout(name, **changes):
+    """Return the simulated module `name` with these changes."""
+    return msgspec.structs.replace(profile.load_simulator_profile(name), **changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "longest_s"), [("a7670", 40), ("sim7000", 60), ("sim800", 60), ("generic", 120)]
+)
+async def test_f127_lost_result_is_awaited_for_the_longest_time_of_the_module(tmp_path, name, longest_s):
+    """The notification that came meanwhile is followed right after, and no octet is written before."""
+    tables = {"modem": {"profile": name}}
+    async with FaultWorld(tmp_path, device=module_with_timeout(name, boot_s=1.0), tables=tables) as world:
+        await world.start_and_settle(60)
+        world.module.faults.add("answer-lost:command=+CMGS")
+        world.deliver_pdu(make_pdu("led 0"))
+        await world.advance(5)
+        assert world.executed == ["led 0"]
+        world.deliver_pdu(make_pdu("led 1"))
+        written = len(world.interceptor.agent_octets)
+        await world.advance(longest_s - 10)
+        assert len(world.interceptor.agent_octets) == written
+        assert world.executed == ["led 0"]
+        await world.advance(15)
+        assert world.executed == ["led 0", "led 1"]
+        await world.advance(30)
+        assert [state for state, _ in world.replies] == ["unknown", "sent"]
+
+
+async def test_f127_status_shows_that_a_message_waits_for_its_result(tmp_path, message_format):
+    """It names the message and the longest wait, and nothing once the result is there."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        assert (await world.control_api.get_status({}))["modem"]["sending"] is None
+        world.module.faults.add("answer-lost:command=+CMGS")
+        world.deliver_pdu(make_pdu("led 0"))
+        await world.advance(32)
+        text = (await world.control_api.get_status({}))["modem"]["sending"]
+        assert text.startswith("reply 1 waits for its result, 3")
+        assert text.endswith(" s so far and 120 s at most")
+        await world.advance(120)
+        assert (await world.control_api.get_status({}))["modem"]["sending"] is None
+
+
+@pytest.mark.parametrize("csms", [0, 1])
+async def test_f127_direct_deliveries_are_committed_while_a_result_is_awaited(tmp_path, csms):
+    """Reception goes on: each message is in the journal and run although the module can be asked nothing."""
+    device = module_with_timeout("generic", cnmi_allowed=DIRECT_DELIVERY)
+    async with FaultWorld(tmp_path, device=device) as world:
+        if not csms:
+            world.interceptor.answer(r"AT\+CSMS=.*", b"\r\n+CMS ERROR: 303\r\n", times=0)
+        await world.start_and_settle()
+        world.module.faults.add("answer-lost:command=+CMGS")
+        world.deliver_pdu(make_pdu("led 0"))
+        await world.advance(5)
+        for number in (1, 2, 3):
+            lines = f"\r\n+CMT: ,23\r\n{make_pdu(f'led {number}')}\r\n"
+            world.interceptor.send_to_agent(lines.encode())
+            await world.advance(0 if number == 1 else 3)  # the first two come in one read
+        assert world.executed == [f"led {number}" for number in range(4)]
+        assert world.replies[0][0] == "sending"
+        await world.advance(200)
+        assert [state for state, _ in world.replies] == ["unknown", "sent", "sent", "sent"]
+        assert len(world.executed) == 4
+
+
+async def test_f127_announced_messages_are_read_before_the_next_reply(tmp_path, message_format):
+    """Replies whose results are all lost do not keep the messages that came meanwhile waiting."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        for number in (0, 1):
+            world.deliver_pdu(make_pdu(f"led {number}"))
+        world.module.faults.add("answer-lost:command=+CMGS,times=2")
+        await world.advance(5)
+        for number in (2, 3, 4):
+            world.deliver_pdu(make_pdu(f"led {number}"))
+        await world.advance(123)
+        assert world.executed == [f"led {number}" for number in range(5)]
 
 
 # F136

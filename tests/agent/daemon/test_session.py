@@ -177,6 +177,7 @@ async def test_describe_before_and_after_the_first_query(pipeline, session_bench
         "stores": [],
         "notifications": True,
         "read_error": None,
+        "sending": None,
         "service_centre": None,
         "notes": [],
     }
