@@ -48,7 +48,8 @@ class CallbackRules:
     read_timeout_s: float = 15.0
     """Both are the vendor's general values for webhooks."""
     max_waiting: int = 10_000
-    """Number of callbacks that may wait for their turn or their next try; further ones are not sent."""
+    """Number of callbacks to one receiver that may be under way, or wait for their turn or their next try;
+    further ones are not sent."""
 
     def allows(self, url: CallbackUrl) -> bool:
         """Return True if the host of a URL may be called."""
@@ -69,7 +70,10 @@ class CallbackClient(Protocol):
 class _Receiver:
     """The callbacks for one host and port."""
 
+    unfinished: int = 0
+    """Callbacks that are under way, or wait for their turn or their next try."""
     waiting: deque[Callback] = field(default_factory=deque)
+    """Those that wait for their turn, oldest first."""
     active_sids: set[str] = field(default_factory=set)
 
     def take_next(self) -> Callback | None:
@@ -110,7 +114,6 @@ class CallbackSender:
         self._receivers: dict[tuple[str, int], _Receiver] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._count = 0
-        self._waiting_count = 0
         self._closed = False
 
     def send(
@@ -135,11 +138,13 @@ class CallbackSender:
         self.records.append(callback)
         if not self.rules.allows(url):
             self._refuse(callback, f"{url.host} is not this machine; --allow-callback {url.host} allows it")
-        elif self._waiting_count >= self.rules.max_waiting:
-            self._refuse(callback, f"{self.rules.max_waiting} callbacks wait already")
+            return
+        receiver = self._receivers.setdefault((url.host, url.port), _Receiver())
+        if receiver.unfinished >= self.rules.max_waiting:
+            self._refuse(callback, f"{self.rules.max_waiting} callbacks to this receiver wait already")
         else:
-            self._waiting_count += 1
-            self._enqueue(callback)
+            receiver.unfinished += 1
+            self._enqueue(receiver, callback)
 
     async def close(self) -> None:
         """Abort the tries under way, cancel those to come, and close the connections."""
@@ -156,9 +161,7 @@ class CallbackSender:
         callback.note = note
         self._observe(callback)
 
-    def _enqueue(self, callback: Callback) -> None:
-        url = callback.url
-        receiver = self._receivers.setdefault((url.host, url.port), _Receiver())
+    def _enqueue(self, receiver: _Receiver, callback: Callback) -> None:
         receiver.waiting.append(callback)
         self._start_tries(receiver)
 
@@ -172,11 +175,11 @@ class CallbackSender:
     async def _run_try(self, receiver: _Receiver, callback: Callback) -> None:
         try:
             callback.tries.append(await self._attempt(callback))
-            self._finish_try(callback)
+            self._finish_try(receiver, callback)
         finally:
             receiver.active_sids.discard(callback.sid)
         self._start_tries(receiver)
-        if not receiver.active_sids and not receiver.waiting:
+        if receiver.unfinished == 0:
             self._receivers.pop((callback.url.host, callback.url.port), None)
 
     async def _attempt(self, callback: Callback) -> CallbackTry:
@@ -207,7 +210,7 @@ class CallbackSender:
             cause=cause,
         )
 
-    def _finish_try(self, callback: Callback) -> None:
+    def _finish_try(self, receiver: _Receiver, callback: Callback) -> None:
         delay_s = None
         if callback.tries[-1].is_accepted:
             callback.state = CallbackState.ACCEPTED
@@ -216,9 +219,9 @@ class CallbackSender:
             if delay_s is None:
                 callback.state = CallbackState.FAILED
         if delay_s is None:
-            self._waiting_count -= 1
+            receiver.unfinished -= 1
         else:
-            self._timers.call_later(delay_s, self._enqueue, callback)
+            self._timers.call_later(delay_s, self._enqueue, receiver, callback)
         self._observe(callback)
 
     def _next_delay_s(self, callback: Callback) -> float | None:

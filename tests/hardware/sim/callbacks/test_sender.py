@@ -252,7 +252,8 @@ async def test_waiting_callbacks_are_bounded(make_bench):
     bench.client.gates[URL] = gate = asyncio.Event()
     for number in range(3):
         last = await bench.send(sid=f"HC{number}")
-    assert (last.state, last.note) == ("not sent", "2 callbacks wait already")
+    assert (last.state, last.note) == ("not sent", "2 callbacks to this receiver wait already")
+    assert (await bench.send("http://127.0.0.1:8001/", sid="HC8")).state == "accepted"
     gate.set()
     await bench.settle()
     assert (await bench.send(sid="HC9")).state == "accepted"
