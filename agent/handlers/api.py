@@ -6,7 +6,7 @@ importing `dataclasses` would add 2.4 MB and its import time to each process.
 
 from __future__ import annotations
 
-from agent.handlers.options import check_options, check_port, check_word
+from agent.handlers.checks import check_options, check_port, check_word
 
 TYPE_CHECKING = False  # importing typing would cost each handler process a megabyte
 if TYPE_CHECKING:

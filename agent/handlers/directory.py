@@ -13,8 +13,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.handlers.options import check_options, check_port, check_word
-from agent.handlers.permissions import find_permission_errors
+from agent.handlers.checks import check_options, check_permissions, check_port, check_word
 
 
 class HandlerConfigError(Exception):
@@ -50,7 +49,7 @@ def read_directory(directory: Path) -> DirectoryContents:
     found = DirectoryContents()
     try:
         files = sorted(directory.iterdir())
-        if errors := find_permission_errors(str(directory), directory.stat()):
+        if errors := check_permissions(str(directory), directory.stat()):
             found.errors[f"{directory.name}/"] = errors  # any file in it may have been put there by others
             return found
     except FileNotFoundError:
@@ -94,7 +93,7 @@ def _classify_file(path: Path, contents: DirectoryContents) -> None:
             if _has_shebang(path):
                 contents.warnings.append(f"{path} is not used because it is not executable: chmod +x it")
             return
-        errors = find_permission_errors(str(path), status)
+        errors = check_permissions(str(path), status)
         if suffix != "py" and not os.access(path, os.X_OK):
             errors.append(f"{path} cannot be executed by the user that runs modem-agent: chmod +x it")
     if suffix == "py":
@@ -123,7 +122,7 @@ def _read_options(path: Path, name: str, contents: DirectoryContents) -> None:
     options: dict[str, object] = {}
     port: object = None
     try:
-        errors = find_permission_errors(str(path), path.stat())
+        errors = check_permissions(str(path), path.stat())
         if not errors:
             options = tomllib.loads(path.read_text("utf-8"))
             port = options.pop("port", None)

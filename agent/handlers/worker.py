@@ -13,8 +13,8 @@ import sys
 from _frozen_importlib_external import PathFinder  # importlib.machinery would cost each process memory
 
 from agent.handlers import api
+from agent.handlers.checks import check_permissions
 from agent.handlers.framing import Frame, FrameDecoder, encode_frame, join_nul
-from agent.handlers.permissions import find_permission_errors
 
 TYPE_CHECKING = False  # importing typing would cost each handler process a megabyte
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class _HandlerDirectoryFinder:
         """Return the spec of a top-level module, see importlib.abc. Raises ImportError."""
         found = PathFinder.find_spec(name, [self._directory]) if path is None else None
         if found is not None and found.has_location and found.origin is not None:
-            for error in find_permission_errors(found.origin, os.stat(found.origin)):
+            for error in check_permissions(found.origin, os.stat(found.origin)):
                 raise ImportError(error, name=name)
         return found
 

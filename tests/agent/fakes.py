@@ -5,11 +5,12 @@ from collections import defaultdict, deque
 from datetime import UTC, datetime
 from random import Random
 
+from memory_transport import memory_transport_pair
+
 import pdu
 from agent.at.error_codes import ErrorKind
 from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
 from agent.at.events import FinalResult, Information
-from agent.at.transport.memory import memory_transport_pair
 from agent.handlers.results import Failed, Finished
 from agent.handlers.spec import HandlerSpec
 from agent.modem.events import DirectDelivery, MessageArrived

@@ -4,11 +4,11 @@ import asyncio
 import random
 
 import pytest
+from memory_transport import memory_transport_pair
 
 from agent.at.client import AtClient
 from agent.at.errors import ModemLost
 from agent.at.transport.base import PortState
-from agent.at.transport.memory import memory_transport_pair
 from agent.at.transport.open import COMMON_BAUD_RATES, make_opener
 
 PPP_FRAME = b'~\xff}#\xc0!}!}!} }4}"}&'

@@ -4,13 +4,13 @@ import asyncio
 import dataclasses
 
 import pytest
+from memory_transport import memory_transport_pair
 
 from agent.at.client import AtClient
 from agent.at.command import AtCommand, PayloadKind, ResponsePattern
 from agent.at.errors import CommandRefused, CommandTimedOut, ErrorClass, ModemLost
 from agent.at.events import EchoReturned, Unsolicited
 from agent.at.trace import Trace
-from agent.at.transport.memory import memory_transport_pair
 
 OK = b"\r\nOK\r\n"
 PDU = "079144770009000004038100F000006290124131020002E834"

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 
 import pytest
+from memory_transport import memory_transport_pair
 
 from agent.at.client import AtClient
 from agent.at.command import AtCommand, ResponsePattern
@@ -15,7 +16,6 @@ from agent.at.connection_state import (
 )
 from agent.at.errors import CommandTimedOut, ModemLost
 from agent.at.trace import Trace
-from agent.at.transport.memory import memory_transport_pair
 
 OK = b"\r\nOK\r\n"
 DELETE = AtCommand("AT+CMGD=3", 30)

@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
+from memory_transport import memory_transport_pair
 
 from agent.at.client import AtClient
 from agent.at.command import AtCommand, ResponsePattern
 from agent.at.errors import CommandTimedOut, ModemLost
-from agent.at.transport.memory import memory_transport_pair
 
 OK = b"\r\nOK\r\n"
 ERROR = b"\r\nERROR\r\n"

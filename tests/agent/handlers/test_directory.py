@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from agent.handlers import permissions
+from agent.handlers import checks
 from agent.handlers.directory import HandlerConfigError, read_directory
 
 
@@ -82,7 +82,7 @@ def test_file_of_another_user_is_refused(handler_directory, monkeypatch):
         os.chown(handler_directory.path / "led", 1000, 1000)
     else:
         # Only root can make a file of another user.
-        monkeypatch.setattr(permissions.os, "geteuid", lambda: 4711)
+        monkeypatch.setattr(checks.os, "geteuid", lambda: 4711)
     assert "chown it to root" in read_directory(handler_directory.path).errors["led"][0]
 
 

@@ -4,11 +4,11 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from memory_transport import memory_transport_pair
 
 import pdu
 import virtual_time
 from agent.at.client import AtClient
-from agent.at.transport.memory import memory_transport_pair
 from agent.modem.modem import Modem
 from agent.modem.options import ModemOptions
 from hardware.profile import SimulatorProfile

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 from inline_executor import InlineExecutor
+from memory_transport import memory_transport_pair
 
 from agent.at.client import AtClient
 from agent.at.errors import ModemLost
 from agent.at.trace import Trace
-from agent.at.transport.memory import memory_transport_pair
 from agent.common.runtime import Runtime
 from agent.common.watchdog import DeadlineMonitor
 from agent.daemon.sim_memory import JournalSimMemory

@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from memory_transport import memory_transport_pair
 
 from agent.at.transport.base import PortUnavailable
-from agent.at.transport.memory import memory_transport_pair
 from agent.at.transport.open import make_opener, parse_socket_address
 
 

@@ -1,9 +1,11 @@
-"""Checks the options of a handler, given in `@handler(...)` or in NAME.toml, and the words it handles.
+"""Checks a handler: its options in `@handler(...)` or NAME.toml, its words, and who can write its file.
 
-No I/O. Every handler process imports this module, so it imports nothing.
+No I/O. Every handler process imports this module, so it imports only what these have anyway.
 """
 
 from __future__ import annotations
+
+import os
 
 TYPE_CHECKING = False  # importing typing would cost each handler process a megabyte
 if TYPE_CHECKING:
@@ -56,6 +58,22 @@ def check_options(options: Mapping[str, object]) -> list[str]:
     number = options.get("reply_to")
     if number is not None and not _is_phone_number(number):
         errors.append(f"reply_to must be a telephone number of 1 to 20 digits, not {_short_repr(number)}")
+    return errors
+
+
+def check_permissions(path: str, status: os.stat_result) -> list[str]:
+    """Return a sentence for each permission that lets users other than root and the agent's write the file.
+
+    A user that can write a handler controls the device.
+    """
+    errors = []
+    if status.st_mode & 0o022:
+        mode = status.st_mode & 0o7777
+        errors.append(f"{path} can be written by others (mode {mode:04o}): chmod go-w it")
+    if status.st_uid not in (0, os.geteuid()):
+        errors.append(
+            f"{path} belongs to user {status.st_uid}: chown it to root or to the user that runs modem-agent"
+        )
     return errors
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.handlers.options import check_options
+from agent.handlers.checks import check_options
 
 
 @pytest.mark.parametrize(
