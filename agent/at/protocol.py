@@ -19,7 +19,7 @@ line depends on the pending command. It is decided in this order:
 5. A line that has the form of the pending command's answer is information. If the answer is free text, that
    is every line that is no known URC. A line with the name of the answer in another form, or a second one
    where only one is expected, is a URC. But if OK comes and nothing had the form of the answer, the last line
-   with its name is the answer: modules write numbers in odd ways.
+   with its name is the answer, see `odd_answer`.
 6. Everything else is a URC, in the order received.
 
 After a command was abandoned the protocol is unsynchronised. A line in the form of its answer is stale, and
@@ -51,7 +51,8 @@ from agent.at.line_parser import (
     starts_line,
 )
 from agent.at.noise import append_noise, make_noise, strip_noise
-from agent.at.payload import CountedPayload, PendingPayload, has_response_name, match_response
+from agent.at.odd_answer import OddAnswer
+from agent.at.payload import CountedPayload, PendingPayload, match_response
 
 MAX_LINE_BYTES = 4096
 """The longest line expected is a PDU of 2 x 176 digits; lines of text mode are shorter."""
@@ -93,8 +94,7 @@ class AtProtocol:
         self._counted_payload: CountedPayload | None = None
         self._expected_echo = self._remaining_echo = ""
         self._information_seen = False
-        self._oddly_formed_answer = ""
-        """The last line with the name of the pending command's answer and in another form."""
+        self._odd_answer = OddAnswer()
         self._echo_seen = False
         self._stage = _Stage.COMMAND_SENT
 
@@ -112,7 +112,6 @@ class AtProtocol:
             )
         self._pending = command
         self._information_seen = self._echo_seen = False
-        self._oddly_formed_answer = ""
         self._stage = _Stage.COMMAND_SENT
         self._expect_echo(command.line)
         self._write_buffer += command.line.encode() + b"\r"
@@ -177,6 +176,7 @@ class AtProtocol:
     def receive_data(self, data: bytes) -> list[AtEvent]:
         """Return the events that these bytes complete, in order."""
         events: list[AtEvent] = []
+        self._odd_answer.release(events, self._pending)
         received = self._buffer + data.decode("latin-1")
         offset = 0
         while True:
@@ -266,9 +266,12 @@ class AtProtocol:
             return
         if final is not None:
             self._flush_pending_payloads(False, events)
-            self._accept_oddly_formed_answer(final, events)
+            if final.ok and not self._information_seen and self._pending is not None:
+                self._information_seen = self._odd_answer.accept(events)
+            self._odd_answer.release(events)
             events.append(self._attribute_final_result(text, final))
         elif (pattern := match_response(self._pending, text)) and self._is_expected(pattern):
+            self._odd_answer.release(events)
             self._information_seen = True
             self._remaining_echo = ""
             if self._pending is not None and self._pending.is_sync_marker:
@@ -276,15 +279,13 @@ class AtProtocol:
             self._process_header(PendingPayload(text, pattern.payload_kind, Information), events)
         elif stale := next(filter(None, (match_response(each, text) for each in self._abandoned)), None):
             self._process_header(PendingPayload(text, stale.payload_kind, StaleResult), events)
+        elif not self._information_seen and self._odd_answer.hold(self._pending, text, events):
+            pass
         elif (lost := split_payload_line(text, None)) is not None and len(lost[0]) >= MIN_LOST_DIGITS:
             self._append_payload(PendingPayload("", PayloadKind.HEX_LINE, Unsolicited), lost, events)
         elif text[:2] == "AT":
             events.append(make_noise(NoiseKind.FOREIGN_COMMAND, text))
         else:
-            if self._pending is not None and any(
-                has_response_name(pattern, text) for pattern in self._pending.response_patterns
-            ):
-                self._oddly_formed_answer = text
             name = text.partition(":")[0]
             payload = self._urc_payloads.get(name, PayloadKind.NONE) if ":" in text else PayloadKind.NONE
             self._process_header(PendingPayload(text, payload, Unsolicited), events)
@@ -367,20 +368,6 @@ class AtProtocol:
         if pending is None or (pending.body and self._stage is not _Stage.BODY_SENT):
             return False
         return pattern.may_repeat or not pattern.prefix or not self._information_seen
-
-    def _accept_oddly_formed_answer(self, final: FinalResult, events: list[AtEvent]) -> None:
-        """Report a line that was taken for a URC as the answer, if OK comes and there is no better one."""
-        pending = self._pending
-        if (
-            self._oddly_formed_answer
-            and final.ok
-            and pending is not None
-            and pending.requires_information
-            and not pending.body
-            and not self._information_seen
-        ):
-            self._information_seen = True
-            events.append(Information(self._oddly_formed_answer))
 
     def _attribute_final_result(self, text: str, final: FinalResult) -> AtEvent:
         """Return the final result of the pending command, or a stale result."""

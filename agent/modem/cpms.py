@@ -7,6 +7,7 @@ queried again later in the session. Any other refusal is final at once.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from agent.at.command import AtCommand
 from agent.at.error_codes import EMPTY_SLOT_ERRORS, SIM_ERRORS
@@ -19,6 +20,7 @@ from agent.modem.settings import SettingsHolder, StoreUsage
 from agent.modem.setup_client import SetupClient
 from agent.modem.store_command import select_store
 from agent.modem.stored_message import REPORT_STORE
+from agent.modem.text_mode_codec import decode_setting
 
 LIST_READY_TIMEOUT_S = 20.0
 """Some modules list nothing for some seconds after they report that messages are ready."""
@@ -130,7 +132,9 @@ class StoreSelection:
         values = parse_values(await self._query_text(read_command("+CPMS")))
         usages = [
             StoreUsage(
-                values.get(at).text.upper(), values.get(at + 1).number or 0, values.get(at + 2).number or 0
+                decode_setting(values.get(at).text, self._settings.current.charset).upper(),
+                values.get(at + 1).number or 0,
+                values.get(at + 2).number or 0,
             )
             for at in _CPMS_NAME_POSITIONS
             if values.get(at).text
@@ -141,7 +145,8 @@ class StoreSelection:
 
     async def _read_offered(self) -> tuple[frozenset[str], ...]:
         text = await self._query_text(read_command("+CPMS", "=?"))
-        return parse_ranges(text) if text else ()
+        decode = partial(decode_setting, charset=self._settings.current.charset)
+        return tuple(frozenset(map(decode, names)) for names in parse_ranges(text)) if text else ()
 
     async def _query_text(self, command: AtCommand) -> str:
         """Return the answer, empty if it was refused or lost. A lost answer is recorded."""

@@ -97,7 +97,7 @@ class Initialiser:
 
         Raises ModemLost.
         """
-        return await self._negotiation.ensure_service_centre()
+        return await self._negotiation.ensure_service_centre(is_missed=True)
 
     def _begin_negotiation(self) -> SettingsNegotiation:
         return SettingsNegotiation(

@@ -92,12 +92,6 @@ class MessageFormat(Protocol):
     def parse_direct(self, urc: Unsolicited) -> StoredMessage:
         """Return the message of a +CMT or +CDS."""
 
-    def decode_string(self, text: str) -> str:
-        """Decode a string parameter of an answer, for example the number of +CSCA."""
-
-    def encode_number(self, text: str) -> str:
-        """Encode a number as a string parameter, without its quotes."""
-
 
 class PduFormat:
     """+CMGF=0: messages are lines of hexadecimal digits."""
@@ -160,12 +154,6 @@ class PduFormat:
             # There may be no second copy, so the header is kept, too.
             return StoredMessage(None, f"{urc.text}\r\n{raw}".lstrip(), message, is_intact=False)
         return StoredMessage(None, raw, message, is_intact)
-
-    def decode_string(self, text: str) -> str:
-        return text
-
-    def encode_number(self, text: str) -> str:
-        return text
 
 
 _CMGL_COMMAND = AtCommand(

@@ -23,6 +23,7 @@ from agent.modem.message_format import MessageFormat, PduFormat
 from agent.modem.settings import SettingsHolder
 from agent.modem.store_command import select_store
 from agent.modem.stored_message import REPORT_STORE, Slot, StoredMessage, Undecodable
+from agent.modem.text_mode_codec import decode_setting
 
 _log = logging.getLogger("modem-agent.modem")
 
@@ -260,7 +261,9 @@ class MessageStore:
             values = parse_values((await self._exchange(access, read_command("+CPMS"))).text)
         except CommandRefused:
             values = ParameterValues()
-        position = next((at for at in range(0, len(values), 3) if values.get(at).text.upper() == store), 0)
+        position = next(
+            (at for at in range(0, len(values), 3) if decode_setting(values.get(at).text).upper() == store), 0
+        )
         used, total = values.get(position + 1).number, values.get(position + 2).number
         return used, min(total or DEFAULT_SLOTS, MAX_SLOTS)
 

@@ -51,6 +51,8 @@ class ModemSettings:
     """True if the module was found in the other message format: a silent restart would bring that back."""
     service_centre: str | None = None
     """+CSCA; None if it cannot be read."""
+    charset: str = ""
+    """+CSCS: the character set of strings; empty if it cannot be read."""
     other_stores: tuple[str, ...] = ()
     """Further stores that can be read. Only a notification that named a wrong place leads to them."""
     cpms_count: int | None = None
@@ -200,6 +202,10 @@ class SettingsHolder:
     def set_registration(self, registration: Registration) -> None:
         """Record the registration in all domains."""
         self._current = replace(self._current, registration=registration)
+
+    def set_charset(self, charset: str) -> None:
+        """Record +CSCS."""
+        self._current = replace(self._current, charset=charset)
 
     def set_service_centre(self, number: str) -> None:
         """Record +CSCA; empty if the SIM has no number."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from math import inf
 
 from agent.at.client import AtClient
@@ -14,6 +15,7 @@ from agent.modem.message_format import MessageFormat
 from agent.modem.settings import ModemSettings, SettingsHolder
 from agent.modem.sim_status import query_sim_status
 from agent.modem.stored_message import StoredMessage, Undecodable
+from agent.modem.text_mode_codec import decode_setting
 from agent.modem.urc_handler import UrcHandler
 
 CHECK_INTERVAL_S = 240.0
@@ -107,7 +109,7 @@ async def find_drift(client: AtClient, settings: SettingsHolder, message_format:
         return f"+CMGF: {values.get(0).text}"
     for name, agreed in message_format.negotiated.items():
         values = await _read_setting(client, name)
-        decoded = ParameterValue(message_format.decode_string(values.get(0).text))
+        decoded = ParameterValue(decode_setting(values.get(0).text, settings.current.charset))
         if values and decoded.canonical != agreed:
             return f"{name}: {values.get(0).text}"
     negotiated = settings.current
@@ -117,8 +119,9 @@ async def find_drift(client: AtClient, settings: SettingsHolder, message_format:
     values = await _read_setting(client, "+CPMS") if negotiated.cpms_positions else ParameterValues()
     if values:
         # <mem1> is the store that was read last; <mem2> and <mem3> do not change.
-        settings.set_selected_store(values.get(0).text.upper())
-        names = {values.get(at).text.upper() for at in negotiated.cpms_positions[1:]}
+        decode = partial(decode_setting, charset=negotiated.charset)
+        settings.set_selected_store(decode(values.get(0).text).upper())
+        names = {decode(values.get(at).text).upper() for at in negotiated.cpms_positions[1:]}
         if not names <= {negotiated.store}:
             return f"+CPMS: {','.join(sorted(names))}"
     return ""

@@ -22,6 +22,7 @@ from agent.modem.settings import SettingsHolder
 from agent.modem.setup_client import SetupClient
 from agent.modem.sim import SimConfig, SimSetup
 from agent.modem.status_queries import REGISTRATION_DOMAINS, parse_registration, registration_command
+from agent.modem.text_mode_codec import decode_number, decode_setting, encode_string
 from agent.modem.urc_handler import UrcHandler
 from hardware.quirks import Quirk
 
@@ -185,15 +186,12 @@ class SettingsNegotiation:
             self._settings.set_volatile_format(True)  # after a restart a body would be read in another way
 
     async def _read_setting(self, name: str) -> str:
-        """Return the value of a setting; empty if it cannot be read.
-
-        It may come in the character set in use.
-        """
+        """Return the value of a setting; empty if it cannot be read."""
         response = await self._client.try_command(read_command(name), note_failure=False)
         if response is None:
             return ""
         value = parse_values(response.text).get(0)
-        return ParameterValue(self._format.decode_string(value.text)).canonical
+        return ParameterValue(decode_setting(value.text, self._settings.current.charset)).canonical
 
     async def _set_and_verify(
         self, required: RequiredSetting, value: str, offered: tuple[frozenset[str], ...]
@@ -239,22 +237,19 @@ class SettingsNegotiation:
                 await self._client.try_command(set_command(f"AT{domain}=1"))
         self._settings.set_registration_domains(tuple(supported))
 
-    async def ensure_service_centre(self) -> bool:
+    async def ensure_service_centre(self, *, is_missed: bool = False) -> bool:
         """Write the number of +CSCA if the SIM has lost it. Return True if it was lost and is there again.
 
-        Without this number nothing can be sent, so it is called again when a module refuses a message for the
-        lack of it. Raises ModemLost.
+        `is_missed`: a module has refused a message for the lack of it, so that a text that is no number, or an
+        unreadable one, counts as lost, too. Raises ModemLost.
         """
+        self._settings.set_charset(await self._read_setting("+CSCS"))
         number = await self._read_service_centre()
-        if number is None:
+        if number is None and not is_missed:
             return False
         lost = not number
         if lost and (wanted := await self._sim_setup.find_service_centre()):
-            type_of_address = 145 if wanted.startswith("+") else 129
-            await self._client.try_command(
-                set_command(f'AT+CSCA="{self._format.encode_number(wanted)}",{type_of_address}')
-            )
-            number = await self._read_service_centre()
+            number = await self._write_service_centre(wanted)
             if number:
                 self._settings.add_note(
                     f"the SIM had lost its service centre number: {number} was written (+CSCA)"
@@ -266,12 +261,26 @@ class SettingsNegotiation:
             )
         return lost and bool(number)
 
+    async def _write_service_centre(self, number: str) -> str | None:
+        """Set +CSCA and return what is read back. Some modules want a plain number whatever +CSCS is."""
+        type_of_address = 145 if number.startswith("+") else 129
+        read_back: str | None = None
+        for shown in dict.fromkeys((encode_string(number, self._settings.current.charset), number)):
+            await self._client.try_command(set_command(f'AT+CSCA="{shown}",{type_of_address}'))
+            if read_back := await self._read_service_centre():
+                break
+        return read_back
+
     async def _read_service_centre(self) -> str | None:
-        """Read +CSCA; None if the module does not report it."""
+        """Read +CSCA; None if the module does not report it, or reports what cannot be a number."""
         try:
             response = await self._client.exchange(read_command("+CSCA"))
         except (CommandRefused, CommandTimedOut):
             return None
-        number = self._format.decode_string(parse_values(response.text).get(0).text)
+        shown, type_of_address = (parse_values(response.text).get(at) for at in (0, 1))
+        number = decode_number(shown.text, type_of_address.number, self._settings.current.charset)
+        if shown.text.strip() and not number:
+            self._settings.add_note(f'+CSCA shows "{shown.text}", which is not a number')
+            return None
         self._settings.set_service_centre(number)
         return number if response.text else None

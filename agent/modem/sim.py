@@ -24,6 +24,7 @@ from agent.modem.error import ModemUnusable
 from agent.modem.setup_client import SetupClient
 from agent.modem.sim_status import SimState, SimStatus, query_sim_status
 from agent.modem.status_queries import query_iccid
+from agent.modem.text_mode_codec import SERVICE_CENTRE_RE
 from hardware.blocking import run_in_thread
 from hardware.profile import DriverProfile
 
@@ -37,7 +38,6 @@ MAX_PIN_TRIES = 3
 """The tries of a PIN that was not entered wrongly."""
 
 _NUMBER_RE = re.compile(r"\d+")
-_PHONE_NUMBER_RE = re.compile(r"\+?[0-9]{3,20}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +263,7 @@ class SimSetup:
         number = self._config.service_centre
         if not number and self._config.memory is not None:
             number = await self._config.memory.service_centre(await query_iccid(self._client, self._driver))
-        return number if _PHONE_NUMBER_RE.fullmatch(number) else ""
+        return number if SERVICE_CENTRE_RE.fullmatch(number) else ""
 
 
 def _wrong_pin_error(pin: Pin, tries_left: int | None) -> ModemUnusable:

@@ -11,6 +11,7 @@ from agent.at.command import AtCommand, ResponsePattern
 from agent.at.errors import CommandRefused
 from agent.at.parameters import parse_values
 from agent.modem.at_commands import read_command
+from agent.modem.text_mode_codec import decode_setting
 from hardware.profile import DriverProfile
 
 QUERY_TIMEOUT_S = 10.0
@@ -238,8 +239,9 @@ async def _query_text(
     for line in lines:
         if pattern is None:
             value = parse_values(line).get(0).text if line[:1] in {"+", "^", "%", "!"} else line
-            return value.strip().strip('"').removeprefix("Revision:").strip()
-        if (found := pattern.search(re.sub("[ -]", "", line))) is not None:
+            return decode_setting(value.strip().strip('"')).removeprefix("Revision:").strip()
+        groups = line.removeprefix(response_name).strip(': "')
+        if (found := pattern.search(re.sub("[ -]", "", decode_setting(groups)))) is not None:
             return found[0]
     return ""
 

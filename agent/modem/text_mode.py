@@ -35,7 +35,6 @@ from agent.modem.stored_message import Slot, StoredMessage, Undecodable
 from agent.modem.text_mode_codec import (
     TextModeError,
     decode_address,
-    decode_string,
     decode_user_data,
     encode_string,
     encode_text,
@@ -125,15 +124,6 @@ class TextFormat:
         if not any(field.quoted for field in fields[1:]):
             return _PDU_FORMAT.parse_direct(urc)
         return self._stored_message(fields, urc.payload, None)
-
-    def decode_string(self, text: str) -> str:
-        try:
-            return decode_string(text, self._charset or ("UCS2" if text.startswith("00") else ""))
-        except TextModeError:
-            return text
-
-    def encode_number(self, text: str) -> str:
-        return encode_string(text, self._charset)
 
     def _stored_message(
         self, fields: ParameterValues, payload: str | None, slot: Slot | None

@@ -16,6 +16,9 @@ _TIMESTAMP_RE = re.compile(
     r"([+-])([0-7]?[\dA-F])"
 )
 _PHONE_NUMBER_RE = re.compile(r"\+?[0-9*#abcABC]*")
+_ASCII_UCS2_RE = re.compile(r"(?:00[2-7][0-9A-Fa-f])+")
+SERVICE_CENTRE_RE = re.compile(r"(?=.*[1-9])\+?[0-9]{3,20}")
+"""What can be the number of a service centre."""
 _GSM_ASCII_RE = re.compile(r"[ !\"#%-?A-Za-z]*")
 """Characters that have the same code in ASCII and in the GSM alphabet."""
 
@@ -49,6 +52,29 @@ def decode_string(text: str, charset: str) -> str:
         case "GSM":
             return gsm7.decode(_check_septets(text.encode("latin-1")))
     return text
+
+
+def decode_setting(text: str, charset: str = "") -> str:
+    """Decode a string of an answer in the character set in force, or return it as it is.
+
+    A string whose every four digits are an ASCII character in UCS2 is decoded with any character set: no name
+    and no number looks so, and another program may have left +CSCS at UCS2.
+    """
+    try:
+        return decode_string(text, "UCS2" if _ASCII_UCS2_RE.fullmatch(text) else charset)
+    except TextModeError:
+        return text
+
+
+def decode_number(text: str, type_of_address: int | None, charset: str) -> str:
+    """Decode the number of a service centre. Returns "" for a text that cannot be one in any character set.
+
+    An international number begins with "+", also if only `type_of_address` shows that it is one.
+    """
+    shown = (decode_setting(text.strip(), each) for each in (charset, "", "HEX"))
+    number = next((each for each in shown if SERVICE_CENTRE_RE.fullmatch(each)), "")
+    is_international = type_of_address is not None and type_of_address >> 4 & 7 == TypeOfNumber.INTERNATIONAL
+    return f"+{number.removeprefix('+')}" if number and is_international else number
 
 
 def decode_address(text: str, type_of_address: int | None, charset: str) -> pdu.Address:

@@ -39,6 +39,7 @@ from agent.modem.notification_check import NotificationCheck, NotificationMemory
 from agent.modem.settings import SettingsHolder
 from agent.modem.status_queries import REGISTRATION_DOMAINS, parse_registration
 from agent.modem.stored_message import UNKNOWN_SLOT, Slot, StoredMessage
+from agent.modem.text_mode_codec import decode_setting
 from hardware.profile import DriverProfile
 
 BOOT_URC_WINDOW_S = 60.0
@@ -232,7 +233,8 @@ class UrcHandler:
         is_negotiated = self.initialised.is_set() or bool(settings.store)
         is_known = is_negotiated and not settings.has_unknown_stores
         if index.number is not None and store.quoted and store.text and is_known:
-            slot = Slot(store.canonical if settings.store else "", index.number)
+            name = decode_setting(store.text).upper()
+            slot = Slot(name if settings.store else "", index.number)
         self.notifications.record_announcement(slot)
         return MessageArrived(slot) if text.startswith("+CMTI") else ReportArrived(slot)
 

@@ -6,6 +6,7 @@ import pytest
 
 from fault.catalogue import PLAIN_SID_START, STATUS_REPORT
 from fault.fault_world import FaultWorld, changed_module, make_pdu
+from pdu import Address
 
 # F117
 
@@ -274,3 +275,109 @@ async def test_f119_error_numbers(tmp_path, message_format, error):
         [(state, reason)] = world.query_journal("SELECT state, reason FROM replies")
         assert state == "queued"
         assert "network out of order" in reason
+
+
+# F121
+
+
+UCS2_NUMBER = "002B00310035003500350030003000300031003200330034"
+SHOWN_NUMBERS = {
+    "UCS2": f'"{UCS2_NUMBER}",145',
+    "UCS2 in lower case": f'"{UCS2_NUMBER.lower()}",145',
+    "UCS2 without +": f'"{UCS2_NUMBER[4:]}",145',
+    "HEX": '"2B3135353530303031323334",145',
+    "HEX without +": '"3135353530303031323334",145',
+    "plain": '"+15550001234",145',
+    "plain without +": '"15550001234",145',
+    "blanks, padded": '" +15550001234 ", 0145',
+    "no quotes": "+15550001234,145",
+}
+SIM_MEMORY = "SELECT service_centre FROM sims"
+
+
+async def _lose_service_centre(world, charset):
+    """Start a second time with a SIM that has lost its number; the agent must write it back."""
+    await world.current_run.stop()
+    world.interceptor.clear_rules()
+    world.sim.service_centre = Address("", 0, 1)
+    world.module.settings.cscs = charset
+    await world.start_and_settle()
+
+
+@pytest.mark.parametrize("shown", SHOWN_NUMBERS.values(), ids=SHOWN_NUMBERS)
+@pytest.mark.parametrize("later_charset", ["IRA", "UCS2", "HEX"])
+async def test_f121_number_is_remembered_in_any_character_set(tmp_path, message_format, shown, later_charset):
+    """+15550001234 is remembered, however it is shown, and written back in the character set in force."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.interceptor.answer(r"AT\+CSCA\?", f"\r\n+CSCA: {shown}\r\n\r\nOK\r\n".encode(), times=0)
+        await world.start_and_settle()
+        assert world.query_journal(SIM_MEMORY) == [("+15550001234",)]
+        await _lose_service_centre(world, later_charset)
+        assert str(world.sim.service_centre) == "+15550001234"
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(10)
+        assert world.sent_bodies == ["did led on"]
+
+
+@pytest.mark.parametrize("charset", ["UCS2", "HEX", "GSM", "IRA", "8859-1"])
+async def test_f121_character_set_left_behind(tmp_path, message_format, charset):
+    """Another program has left the module in this character set, in which it shows all its strings."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.module.settings.cscs = charset
+        await world.start_and_settle()
+        assert world.query_journal(SIM_MEMORY) == [("+447700900000",)]
+        await _lose_service_centre(world, charset)
+        assert str(world.sim.service_centre) == "+447700900000"
+
+
+NOT_NUMBERS = [
+    '"FFFFFFFF",129',
+    '"no service",129',
+    '"+",145',
+    '"000",129',
+    f'"{UCS2_NUMBER[:-2]}",145',
+    '"12",129',
+]
+
+
+@pytest.mark.parametrize("shown", NOT_NUMBERS)
+async def test_f121_what_is_no_number_replaces_nothing(tmp_path, message_format, shown):
+    """The remembered number stays, nothing is written to the SIM, and the status says what was shown."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        await world.current_run.stop()
+        world.interceptor.answer(r"AT\+CSCA\?", f"\r\n+CSCA: {shown}\r\n\r\nOK\r\n".encode(), times=0)
+        await world.start_and_settle()
+        assert world.query_journal(SIM_MEMORY) == [("+447700900000",)]
+        assert world.interceptor.commands_matching(r"AT\+CSCA=.*") == []
+        assert any("not a number" in note for note in world.modem.status.notes)
+        await _lose_service_centre(world, "IRA")
+        assert str(world.sim.service_centre) == "+447700900000"
+
+
+async def test_f121_refused_message_replaces_what_is_no_number(tmp_path, message_format):
+    """If the module misses the number when it sends, the remembered one is written."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.sim.service_centre = Address("", 0, 1)
+        world.interceptor.answer(r"AT\+CSCA\?", b'\r\n+CSCA: "FFFF",129\r\n\r\nOK\r\n')
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(30)
+        assert str(world.sim.service_centre) == "+447700900000"
+        assert world.sent_bodies == ["did led on"]
+
+
+async def test_f121_number_is_remembered_for_the_right_sim(tmp_path, message_format):
+    """The ICCID in UCS2 is the same ICCID, and so are the other numbers of the identity."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        identity = await world.modem.query_identity()
+        for command, value in ((r"AT\+.*CCID", identity.iccid), (r"AT\+CGSN", identity.imei)):
+            shown = value.encode("utf-16-be").hex().upper()
+            world.interceptor.rewrite(command, value.encode(), f'"{shown}"'.encode(), times=0)
+        assert await world.modem.query_identity() == identity
+        await world.current_run.stop()
+        world.sim.service_centre = Address("", 0, 1)
+        await world.start_and_settle()
+        assert str(world.sim.service_centre) == "+447700900000"
+        assert len(world.query_journal(SIM_MEMORY)) == 1

@@ -8,6 +8,7 @@ from agent.at.events import Information, Unsolicited
 from agent.modem.message_format import PduFormat
 from agent.modem.stored_message import Slot
 from agent.modem.text_mode import CHARACTER_SETS, TextFormat
+from agent.modem.text_mode_codec import decode_number
 
 SLOT = Slot("ME", 1)
 SOURCES = 3
@@ -45,4 +46,4 @@ def run(data):
         if found is not None and not isinstance(found, Slot):
             assert found.sort_key
             assert len(found.raw) <= 2 * len(data) + 400
-        form.decode_string(header)
+    decode_number(header, 145, text.negotiated["+CSCS"])
