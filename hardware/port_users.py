@@ -69,11 +69,9 @@ def describe_other_holders(port: str, own_pid: int, root: Path = ROOT) -> str:
     """Return who may use a port besides `own_pid` and what to do about it, as part of a sentence."""
     holders = [holder for holder in find_holders(port, root) if holder[0] != own_pid]
     if holders:
-        advice = _modem_manager_advice() if _includes_modem_manager(holders) else "; stop it"
-        return f"{_join_holders(holders)} has {port} open too{advice}"
-    manager_pid = _find_process(MODEM_MANAGER, root)
-    if manager_pid is not None:
-        return f"most likely {MODEM_MANAGER} (pid {manager_pid}){_modem_manager_advice()}"
+        return f"{_join_holders(holders)} has {port} open too{_advise(holders)}"
+    if manager := _find_modem_manager(root):
+        return f"most likely {_join_holders(manager)}{_advise(manager)}"
     return (
         f"find it with `sudo fuser -v {port}`; the udev rule {MODEM_MANAGER_UDEV_RULE} keeps {MODEM_MANAGER} "
         "away (see 78-modem-agent.rules); if there is no such program, check wiring and baud rate"
@@ -82,14 +80,10 @@ def describe_other_holders(port: str, own_pid: int, root: Path = ROOT) -> str:
 
 def explain_busy_port(port: str, root: Path = ROOT) -> str:
     """Return a sentence that names who holds a port, as far as this user may see, and what to do."""
-    holders = find_holders(port, root)
-    if holders:
-        advice = _modem_manager_advice() if _includes_modem_manager(holders) else "; stop it first"
-        return f"port {port} is held by {_join_holders(holders)}{advice}"
-    manager_pid = _find_process(MODEM_MANAGER, root)
-    if manager_pid is not None:
-        manager = f"{MODEM_MANAGER} (pid {manager_pid})"
-        return f"port {port} is in use, probably by {manager}{_modem_manager_advice()}"
+    if holders := find_holders(port, root):
+        return f"port {port} is held by {_join_holders(holders)}{_advise(holders)}"
+    if manager := _find_modem_manager(root):
+        return f"port {port} is in use, probably by {_join_holders(manager)}{_advise(manager)}"
     return f"port {port} is in use by a program of another user; find it with `sudo fuser -v {port}`"
 
 
@@ -146,11 +140,12 @@ def _list_processes(root: Path) -> list[Path]:
     return []
 
 
-def _find_process(program: str, root: Path) -> int | None:
-    return next(
-        (int(process.name) for process in _list_processes(root) if _read_program_name(process) == program),
-        None,
-    )
+def _find_modem_manager(root: Path) -> list[tuple[int, str]]:
+    return [
+        (int(process.name), MODEM_MANAGER)
+        for process in _list_processes(root)
+        if _read_program_name(process) == MODEM_MANAGER
+    ][:1]
 
 
 def _read_program_name(process: Path) -> str:
@@ -171,11 +166,9 @@ def _join_holders(holders: list[tuple[int, str]]) -> str:
     return " and ".join(f"{program} (pid {pid})" for pid, program in holders)
 
 
-def _includes_modem_manager(holders: list[tuple[int, str]]) -> bool:
-    return any(program == MODEM_MANAGER for _, program in holders)
-
-
-def _modem_manager_advice() -> str:
+def _advise(holders: list[tuple[int, str]]) -> str:
+    if all(program != MODEM_MANAGER for _, program in holders):
+        return "; stop it first"
     return (
         ", which probes new ports for up to 30 s; if it does not release this one, keep it away with the "
         f"udev rule {MODEM_MANAGER_UDEV_RULE} (see 78-modem-agent.rules)"

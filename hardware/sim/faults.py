@@ -1,9 +1,9 @@
 """Faults of the simulated module, by name: faulty behaviour of real modules.
 
-The module calls the `FaultInjector` at four points and nowhere else: for its input (`filter_input`), before each
-command (`before_command`), before it sends a body (`before_body`), and for its output (`filter_output`). Without
-an active fault the four change nothing. Some faults are actions instead (`FAULT_ACTIONS`): they happen at one
-moment, or when a command is executed.
+The module calls the `FaultInjector` at four points and nowhere else: for its input (`filter_input`), before
+each command (`before_command`), before it sends a body (`before_body`), and for its output (`filter_output`).
+Without an active fault the four change nothing. Some faults are actions instead (`FAULT_ACTIONS`): they
+happen at one moment, or when a command is executed.
 
 A fault is written `NAME` or `NAME:key=value,key=value`, for instance `final-lost:command=+CMGS,times=2`.
 `FAULT_DESCRIPTIONS` explains the names. The keys are:
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from hardware.sim.module.context import BoundedList
+from hardware.sim.module.context import BoundedList, ModuleContext
 from hardware.sim.module.errors import parse_error
 from hardware.sim.module.stores import MessageStatus, StoredTpdu
 from pdu import Address
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from hardware.sim.interfaces import Scheduler, TimerHandle
     from hardware.sim.module.command_parser import ParsedCommand
     from hardware.sim.module.response_writer import OutputKind
-    from hardware.sim.module.settings import Settings
 
 FAULT_DESCRIPTIONS = {
     "mute": "ignores its input and writes nothing; a restart from outside ends it",
@@ -99,21 +98,15 @@ class FaultTarget(Protocol):
     """The operations that faults need of a module; `hardware.sim.module.module.SimulatedModule` has them."""
 
     @property
-    def settings(self) -> Settings: ...
+    def context(self) -> ModuleContext: ...
 
     def batch_writes(self) -> AbstractContextManager[None]: ...
-
-    def emit_noise(self, data: bytes) -> None: ...
 
     def power_off(self) -> None: ...
 
     def power_on(self) -> None: ...
 
     def reboot(self, *, print_boot_lines: bool) -> None: ...
-
-    def restore_saved_settings(self) -> None: ...
-
-    def fill_store(self, message: StoredTpdu) -> None: ...
 
     def set_registration(self, stat: int) -> None: ...
 
@@ -306,7 +299,7 @@ class FaultInjector:
             return
         added.remaining = fault.times or -1
         if fault.name == "echo-stuck":
-            self.module.settings.echo = True
+            self.module.context.settings.echo = True
         if fault.name in LASTING_FAULTS and fault.for_:
             self._call_later(fault.for_, lambda: setattr(added, "remaining", 0))
 
@@ -325,7 +318,7 @@ class FaultInjector:
 
 
 def _emit_noise(faults: FaultInjector, _fault: Fault) -> None:
-    faults.module.emit_noise(NOISE_BYTES)
+    faults.module.context.output_batch.write_raw(NOISE_BYTES)
 
 
 def _restart(faults: FaultInjector, fault: Fault) -> None:
@@ -333,11 +326,16 @@ def _restart(faults: FaultInjector, fault: Fault) -> None:
 
 
 def _lose_settings(faults: FaultInjector, _fault: Fault) -> None:
-    faults.module.restore_saved_settings()
+    context = faults.module.context
+    context.settings.copy_from(context.saved_settings)
 
 
 def _fill_store(faults: FaultInjector, _fault: Fault) -> None:
-    faults.module.fill_store(StoredTpdu(MessageStatus.READ, Address.parse("+15550001234"), FOREIGN_TPDU))
+    """Fill the store for received messages (`<mem3>` of +CPMS) with copies of one message."""
+    context = faults.module.context
+    message = StoredTpdu(MessageStatus.READ, Address.parse("+15550001234"), FOREIGN_TPDU)
+    while context.stores[context.settings.cpms[2]].add(message) is not None:
+        pass
 
 
 def _lose_registration(faults: FaultInjector, fault: Fault) -> None:

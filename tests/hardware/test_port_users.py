@@ -65,7 +65,7 @@ def test_second_holder_is_named_or_guessed(fake_host, port):
     fake_host.add_process(77, "ModemManager")
     assert describe().startswith("most likely ModemManager (pid 77), which probes")
     fake_host.add_process(90, "minicom", fake_host.dev / "ttyUSB2")
-    assert describe() == f"minicom (pid 90) has {port} open too; stop it"
+    assert describe() == f"minicom (pid 90) has {port} open too; stop it first"
 
 
 def test_modem_manager_is_named_with_its_remedy(fake_host, port):

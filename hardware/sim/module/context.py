@@ -62,8 +62,6 @@ class ModuleLog:
     """TPDUs passed to the network, SUBMIT and COMMAND, with the message reference filled in."""
     delivery_answers: list[tuple[int, int | None]] = field(default_factory=BoundedList)
     """Reference and cause of each answer to a delivery; None is a positive answer."""
-    bytes_while_off: int = 0
-    """Bytes from the terminal that arrived while the module was off or booting."""
 
 
 class ModuleContext:

@@ -44,17 +44,17 @@ class MessageFormatter:
 
     def format_cmt(self, message: StoredTpdu) -> str:
         """Format `+CMT`, 27.005 3.4.1. A message that cannot be shown in text mode is shown as a PDU."""
-        decoded = self._decode_tpdu(message) if self._context.settings.text_mode else None
-        if decoded is None:
-            return self._restyle(f"+CMT: {self._alpha},{len(message.tpdu)}\r\n{_pdu_hex(message)}")
-        return self._restyle(f"+CMT: {self._format_body(message, decoded, listed=False)}")
+        return self._format_direct("+CMT", message, f"{self._alpha},")
 
     def format_cds(self, message: StoredTpdu) -> str:
-        """Format `+CDS`, 27.005 3.4.1."""
+        """Format `+CDS`, 27.005 3.4.1, as `format_cmt` does."""
+        return self._format_direct("+CDS", message, "")
+
+    def _format_direct(self, name: str, message: StoredTpdu, alpha: str) -> str:
         decoded = self._decode_tpdu(message) if self._context.settings.text_mode else None
         if decoded is None:
-            return self._restyle(f"+CDS: {len(message.tpdu)}\r\n{_pdu_hex(message)}")
-        return self._restyle(f"+CDS: {self._format_body(message, decoded, listed=False)}")
+            return self._restyle(f"{name}: {alpha}{len(message.tpdu)}\r\n{_pdu_hex(message)}")
+        return self._restyle(f"{name}: {self._format_body(message, decoded, listed=False)}")
 
     def format_address(self, address: Address | None) -> str:
         """Format an address in the character set of +CSCS, and its type; both are empty for None."""
@@ -83,22 +83,12 @@ class MessageFormatter:
     def _format_body(self, message: StoredTpdu, decoded: Tpdu, *, listed: bool) -> str:
         """Format the fields after the status, and the data lines."""
         match decoded:
-            case Deliver():
-                number, time = (
-                    self._encode_text(str(decoded.originating_address)),
-                    decoded.service_centre_timestamp.octets,
-                )
-                head = f'"{number}",{self._alpha},"{format_timestamp(time)}"'
-                return self._format_with_data(
-                    head, message, decoded.originating_address, decoded.user_data, listed=listed
-                )
-            case Submit():
-                head = f'"{self._encode_text(str(decoded.destination_address))}",{self._alpha}' + (
-                    "," if listed else ""
-                )
-                return self._format_with_data(
-                    head, message, decoded.destination_address, decoded.user_data, listed=listed
-                )
+            case Deliver(originating_address=address, service_centre_timestamp=time):
+                date = f',"{format_timestamp(time.octets)}"'
+                return self._format_with_data(message, address, date, decoded.user_data, listed=listed)
+            case Submit(destination_address=address):
+                no_date = "," if listed else ""
+                return self._format_with_data(message, address, no_date, decoded.user_data, listed=listed)
             case StatusReport():
                 centre, discharge = decoded.service_centre_timestamp.octets, decoded.discharge_time.octets
                 recipient = self.format_address(decoded.recipient_address)
@@ -109,9 +99,10 @@ class MessageFormatter:
         raise cms_error(320)
 
     def _format_with_data(
-        self, head: str, message: StoredTpdu, address: Address, user_data: UserData, *, listed: bool
+        self, message: StoredTpdu, address: Address, date: str, user_data: UserData, *, listed: bool
     ) -> str:
         """Format the header, the fields that +CSDH=1 adds, and the data on the next line."""
+        head = f'"{self._encode_text(str(address))}",{self._alpha}{date}'
         data, length = self._format_data(user_data)
         if not self._context.settings.csdh:
             details = ""

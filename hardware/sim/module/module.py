@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from hardware.sim.module.command_outcome import CommandOutcome
     from hardware.sim.module.command_parser import ParsedCommand
     from hardware.sim.module.sim_card import SimCard
-    from hardware.sim.module.stores import StoredTpdu
     from pdu import Address
 
 
@@ -156,7 +155,6 @@ class SimulatedModule:
     def receive(self, data: bytes) -> None:
         """Process bytes from the terminal."""
         if not self.power.is_running:
-            self.log.bytes_while_off += len(data)
             return
         with self.batch_writes():
             self.command_reader.receive(self.faults.filter_input(data))
@@ -202,23 +200,6 @@ class SimulatedModule:
         if not self.sim.present:
             self.sim.present = True
             self.sim_access.power_down()
-
-    # Faults
-
-    def emit_noise(self, data: bytes) -> None:
-        """Write line noise."""
-        with self.batch_writes():
-            self.context.output_batch.write_raw(data)
-
-    def restore_saved_settings(self) -> None:
-        """Fall back to the saved settings without a restart."""
-        self.settings.copy_from(self.saved_settings)
-
-    def fill_store(self, message: StoredTpdu) -> None:
-        """Fill the store for received messages (`<mem3>` of +CPMS) with copies of one message."""
-        store = self.stores[self.settings.cpms[2]]
-        while store.add(message) is not None:
-            pass
 
     def _execute_line(self, line: str) -> None:
         self._interpreter.execute_line(line)

@@ -100,12 +100,6 @@ class NetworkRegistration:
             self._detach()
         self._update_stat(stat)
 
-    def change_cell(self, area_code: str, cell_id: str) -> None:
-        """Move to another cell of the same network; the URC reports it from level 2 on (27.007 7.2)."""
-        self.cell.area_code, self.cell.cell_id = area_code, cell_id
-        if self.is_registered:
-            self._report_stat({name for name, level in self._context.settings.creg.items() if level >= 2})
-
     def domain_stat(self, command: str) -> int:
         """Return `<stat>` as +CREG, +CGREG or +CEREG reports it."""
         return self.stat if command == "+CREG" else PACKET_DOMAIN_STATES.get(self.stat, self.stat)

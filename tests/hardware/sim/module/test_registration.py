@@ -282,19 +282,6 @@ def test_out_of_range_is_refused(module_bench, command):
     assert module_bench.at(command) == ERROR
 
 
-def test_cell_change(module_bench):
-    """It is reported from level 2 on, while registered."""
-    module_bench.at("+CREG=2;+CEREG=1")
-    with module_bench.module.batch_writes():
-        module_bench.module.registration.change_cell("1A2C", "0012C0DF")
-    assert module_bench.take_output().decode() == '\r\n+CREG: 1,"1A2C","0012C0DF",7\r\n'
-    module_bench.at("+CFUN=4")
-    with module_bench.module.batch_writes():
-        module_bench.module.registration.change_cell("1A2B", "0012C0DE")
-    assert module_bench.take_output() == b""
-    assert module_bench.at("+CFUN=1").endswith('+CREG: 1,"1A2B","0012C0DE",7\r\n\r\n+CEREG: 1\r\n')
-
-
 def test_pdp_contexts_are_stored(module_bench):
     """+CGDCONT returns what was set; a number alone removes the context."""
     assert module_bench.at("+CGDCONT?") == OK
