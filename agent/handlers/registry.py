@@ -96,6 +96,11 @@ class HandlerRegistry:
         return words + [f'"{key}"' for key, spec in sorted(self._by_json_key.items()) if not spec.error]
 
     @property
+    def unread_files(self) -> list[str]:
+        """The unusable Python files, and the directory: they may have handlers that are not known."""
+        return [name for name in self.unusable if name.endswith((".py", "/"))]
+
+    @property
     def handled_ports(self) -> frozenset[int]:
         """The application ports that handlers have asked for."""
         return frozenset(self._by_port)

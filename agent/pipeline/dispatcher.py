@@ -279,8 +279,8 @@ class Dispatcher:
             )
             self._log(EventKind.DONE, row, "an empty Command, and no handler matches it")
         else:
-            unusable = ", ".join(self._registry.unusable)
-            detail = f"no handler; not usable: {unusable}" if unusable else "no handler"
+            unread = ", ".join(self._registry.unread_files)
+            detail = f"no handler; not usable: {unread}" if unread else "no handler"
             await self._finish_failed(row, f"unknown {word}", detail=detail)
 
     async def _run_handler(self, row: CommandRow, command: Command, spec: HandlerSpec) -> None:

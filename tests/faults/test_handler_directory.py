@@ -193,6 +193,8 @@ async def test_f133_agent_runs_without_the_bad_handler(tmp_path, message_format)
         suffix = "; not usable: pump, bad.py"
         assert [body.endswith(suffix) for body in bodies].count(True) == 2
         assert world.query_journal("SELECT state FROM commands WHERE body = 'pump 1'") == [("failed",)]
+        reasons = world.query_journal("SELECT reason FROM commands WHERE body = 'valve 1'")
+        assert reasons == [("no handler; not usable: bad.py",)]
         (world.handler_directory / "pump").chmod(0o755)
         (world.handler_directory / "bad.py").write_text("")
         await world.current_run.stop()
