@@ -23,9 +23,8 @@ from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
 from agent.at.events import PortContention
 from agent.common.events import Event, EventKind, Severity
 from agent.common.runtime import Runtime
-from agent.journal.executor import COMMIT_RECOVERED_EVENT, commit_failed_event, retry_until_committed
 from agent.journal.inbox import CommandStore
-from agent.journal.models import StoreOutcome, StoreResult
+from agent.journal.models import StoreOutcome
 from agent.modem.events import (
     DirectDelivery,
     MessageArrived,
@@ -36,10 +35,9 @@ from agent.modem.events import (
     StoreFull,
 )
 from agent.modem.modem import Modem
-from agent.modem.stored_message import Slot, StoredMessage, Undecodable
+from agent.modem.stored_message import Slot, StoredMessage
 from agent.pipeline import receiver_events
-from agent.service.classify import MessageHistory
-from agent.service.message import IgnoredMessage, ReceivedMessage
+from agent.pipeline.message_recorder import Classifier, MessageRecorder
 
 SWEEP_INTERVAL_S = 300.0
 """Time between regular sweeps: the longest delay that a lost notification can cause."""
@@ -78,15 +76,14 @@ class Receiver:
         runtime: Runtime,
         modem: Modem,
         command_store: CommandStore,
-        classify: Callable[[pdu.Tpdu, str, MessageHistory], ReceivedMessage],
+        classify: Classifier,
         on_stored: Callable[[], None],
         describe_port_users: Callable[[], str] = lambda: "",
         run_on_first_start: bool = True,
     ) -> None:
         """Create the receiver of a session with an initialised modem.
 
-        `classify` returns the kind of a message, given its TPDU, its PDU in hexadecimal digits and the
-        journal (`agent.service.classify`). `on_stored` is called after each commit of a new Command or a status report. `describe_port_users`
+        `classify` decides what a message is (`agent.service.classify`). `on_stored` is called after each commit of a new Command or a status report. `describe_port_users`
         returns a sentence that names other users of the port and the remedy; it may block.
         `run_on_first_start` is True if Commands that the module holds when the journal is new are run.
         """
@@ -95,11 +92,11 @@ class Receiver:
         self._db = runtime.db
         self._emit = runtime.emit
         self._command_store = command_store
-        self._classify_message = classify
-        self._on_stored = on_stored
+        self._recorder = MessageRecorder(
+            runtime=runtime, command_store=command_store, classify=classify, on_stored=on_stored
+        )
         self._describe_port_users = describe_port_users
         self._run_on_first_start = run_on_first_start
-        self._journal_failed = False
         self._pending_events: deque[ModemEvent] = deque()
         """Events of the module that have not been handled yet."""
         self._unacknowledged: deque[Callable[[], Awaitable[None]]] = deque()
@@ -133,7 +130,7 @@ class Receiver:
                     self._emit(receiver_events.read_refused_event(error))
                     self._next_sweep_at = _now() + POLL_INTERVAL_S
                 except sqlite3.Error as error:
-                    self._log_journal_failure(error)
+                    self._recorder.log_failure(error)
                     await self._modem.wait(asyncio.Event(), JOURNAL_RETRY_S)
                     self._next_sweep_at = _now()
         except ModemLost:
@@ -213,10 +210,9 @@ class Receiver:
 
     async def _commit_direct_delivery(self, delivery: DirectDelivery) -> None:
         """Commit one of the pending events. Its acknowledgement is due then."""
-        result = await self._store(delivery.message)
+        await self._recorder.record(delivery.message)
         self._pending_events.remove(delivery)
         self._unacknowledged.append(delivery.acknowledge)
-        self._emit(receiver_events.stored_event(result))
 
     async def _acknowledge_committed(self) -> None:
         while self._unacknowledged:
@@ -245,7 +241,7 @@ class Receiver:
                     break  # the modem is lost, and the operation fails as well
                 self._pending_events.append(arrival.result())
         except sqlite3.Error as error:
-            self._log_journal_failure(error)
+            self._recorder.log_failure(error)
         except BaseException:
             task.cancel()
             raise
@@ -294,8 +290,7 @@ class Receiver:
         self._collect_events()
         for event in self._pending_events:
             if isinstance(event, DirectDelivery):
-                result = await retry_until_committed(self._runtime, self._commit, event.message)
-                self._emit(receiver_events.stored_event(result))
+                await self._recorder.record_at_last(event.message)
             elif isinstance(event, PortContention):  # most likely the reason for the loss
                 await self._log_port_conflict(event.evidence)
 
@@ -344,37 +339,10 @@ class Receiver:
     ) -> bool:
         """Commit a message, then delete only its slot. Return True if the slot is free now."""
         self._extend_deadline()
-        result = await self._store(message, run=run)
-        self._emit(receiver_events.stored_event(result))
+        result = await self._recorder.record(message, run=run)
         if is_announced and result.outcome is StoreOutcome.ALREADY_STORED:
             self._look_everywhere()  # the announced message is another one, in another place
         return message.slot is not None and await self._delete(message.slot, message.raw)
-
-    async def _store(self, message: StoredMessage, *, run: bool = True) -> StoreResult:
-        result = await self._db.run(self._commit, message, run=run)
-        if self._journal_failed:
-            self._journal_failed = False
-            self._emit(COMMIT_RECOVERED_EVENT)
-        if result.outcome in (StoreOutcome.NEW, StoreOutcome.REPORT):
-            self._on_stored()
-        return result
-
-    def _commit(self, message: StoredMessage, *, run: bool = True) -> StoreResult:
-        slot = None if message.slot is None else (message.slot.store, message.slot.index)
-        return self._command_store.store(
-            slot, message.raw, lambda history: self._classify(message, history), run=run
-        )
-
-    def _classify(self, message: StoredMessage, history: MessageHistory) -> ReceivedMessage:
-        """Classify a message. If that raises an error, the message is quarantined: stored raw, ignored."""
-        if isinstance(message.message, Undecodable):
-            return IgnoredMessage(f"cannot be read: {message.message.reason}", None, None)
-        try:
-            return self._classify_message(message.message, message.raw, history)
-        except (sqlite3.Error, OSError, MemoryError):
-            raise  # an error of the disk or the device: the message stays in the module and is read again
-        except Exception as error:  # noqa: BLE001  (one message must never stop the others)
-            return IgnoredMessage(f"cannot be read: {error}", None, None)
 
     async def _delete(self, slot: Slot, raw: str) -> bool:
         """Delete one slot. Return True if it is known to be free of this message.
@@ -400,12 +368,6 @@ class Receiver:
         """Log the evidence and the other users of the port. The search reads /proc, which may block."""
         users = await self._db.run(self._describe_port_users)
         self._emit(receiver_events.port_conflict_event(evidence, users))
-
-    def _log_journal_failure(self, error: sqlite3.Error) -> None:
-        """Log once that messages stay in the module until the journal can commit again."""
-        if not self._journal_failed:
-            self._journal_failed = True
-            self._emit(commit_failed_event(error))
 
     def _extend_deadline(self) -> None:
         self._runtime.deadlines.expect_within(TASK, OPERATION_DEADLINE_S)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from math import inf
 
+from agent.at.errors import ErrorClass
 from agent.common.backoff import Backoff
 
 RETRY_BACKOFF = Backoff(initial_s=5, max_s=3600)
@@ -15,6 +16,19 @@ NETWORK_FAILURE_BACKOFF = Backoff(initial_s=60, max_s=3600)
 """Backoff after a failure of the network or the SIM: frequent attempts do not help."""
 QUOTA_BACKOFF = Backoff(initial_s=3600, max_s=4 * 3600)
 """Backoff after the network reported that the quota is used up; all attempts span more than a day."""
+
+
+def refusal_backoff(error_class: ErrorClass) -> tuple[Backoff, bool]:
+    """Return the backoff after a refusal that is not final, and True if all destinations have to wait."""
+    match error_class:
+        case ErrorClass.BARRED:
+            return QUOTA_BACKOFF, True
+        case ErrorClass.NOT_READY:
+            return NETWORK_FAILURE_BACKOFF, True
+        case ErrorClass.RETRY_LATER:
+            return NETWORK_FAILURE_BACKOFF, False
+        case _:
+            return RETRY_BACKOFF, False
 
 
 class DestinationBackoff:

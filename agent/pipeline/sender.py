@@ -25,7 +25,7 @@ from agent.journal.outbox import OutboxStore
 from agent.journal.timestamps import DAY_S
 from agent.modem.modem import Modem
 from agent.modem.sending import NotSent, OutcomeUnknown, Refused, SendOutcome, Sent
-from agent.pipeline.send_backoff import NETWORK_FAILURE_BACKOFF, QUOTA_BACKOFF, RETRY_BACKOFF
+from agent.pipeline.send_backoff import NETWORK_FAILURE_BACKOFF, RETRY_BACKOFF, refusal_backoff
 from agent.pipeline.send_state import SendState
 
 SEND_DEADLINE_S = 400.0
@@ -222,9 +222,7 @@ class Sender:
         except sqlite3.Error as error:
             self._unsent_reply_id = reply.id
             return self._handle_journal_failure(error)
-        except (CommandRefused, CommandTimedOut) as error:
-            outcome = OutcomeUnknown(str(error)) if marked_sending else NotSent(str(error))
-        except (OSError, MemoryError) as error:  # an error of the device, not of the message
+        except (CommandRefused, CommandTimedOut, OSError, MemoryError) as error:  # not the message's fault
             reason = str(error) or "out of memory"
             outcome = OutcomeUnknown(reason) if marked_sending else NotSent(reason)
         except Exception as error:  # noqa: BLE001  (an error ends this message and no other)
@@ -298,6 +296,7 @@ class Sender:
         self, reply: ReplyRow, error: CommandRefused, *, marked_sending: bool
     ) -> float | None:
         reason = str(error)
+        backoff, hold_all = refusal_backoff(error.error_class)
         match error.error_class:
             case ErrorClass.ALREADY_DELIVERED:
                 await self._finish_sent(reply, None, reason)
@@ -309,31 +308,21 @@ class Sender:
                     await self._finish_failed(reply, reason)
                     return None
                 reason = f"{reason}; messages were accepted before, so the module is suspected"
-                backoff = NETWORK_FAILURE_BACKOFF if self._refusals.restart_reason else RETRY_BACKOFF
                 hold_all = True
-            case ErrorClass.BARRED:
-                backoff, hold_all = QUOTA_BACKOFF, True
-            case ErrorClass.NOT_READY:
-                backoff, hold_all = NETWORK_FAILURE_BACKOFF, True
-            case ErrorClass.RETRY_LATER:
-                backoff, hold_all = NETWORK_FAILURE_BACKOFF, False
-            case _:
-                backoff, hold_all = RETRY_BACKOFF, False
+                if self._refusals.restart_reason:
+                    backoff = NETWORK_FAILURE_BACKOFF
         return await self._requeue(
             reply, reason, marked_sending=marked_sending, backoff=backoff, hold_all=hold_all
         )
 
     async def _is_module_suspected(self, reply: ReplyRow, error: CommandRefused) -> bool:
-        """Record a permanent error. Return True if the module rather than the message is at fault.
-
-        Wakes the task that restarts the module if that is necessary.
-        """
+        """Record a permanent error. Return True if the module rather than the message is at fault."""
         accepted_before = await retry_until_committed(
             self._runtime, self._outbox_store.was_accepted_within, reply.destination, DAY_S
         )
         is_suspected = self._refusals.on_refused(error, _now(), accepted_before=accepted_before)
         if self._refusals.restart_reason:
-            self._modem.status_changed.set()
+            self._modem.status_changed.set()  # wakes the task that restarts the module
         return is_suspected
 
     async def _requeue(

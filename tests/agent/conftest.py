@@ -26,7 +26,6 @@ from agent.journal.outbox import OutboxStore
 from agent.journal.overview import JournalOverview
 from agent.modem.message_format import decode_pdu
 from agent.modem.send_refusals import SendRefusals
-from agent.modem.stored_message import StoredMessage
 from agent.pipeline.brownout import BrownoutGuard
 from agent.pipeline.composer import MessageComposer
 from agent.pipeline.dispatcher import Dispatcher, JournalStores
@@ -164,9 +163,9 @@ class PipelineHarness:
     def store_command(self, content="led on", **fields):
         """Store a Command as the receiver does."""
         raw = fakes.deliver_hex(content, **({"second": self._next_second()} | fields))
-        receiver = self.make_receiver(fakes.FakeModem(self))
-        message = StoredMessage(None, raw, decode_pdu(raw))
-        return self.command_store.store(None, raw, lambda history: receiver._classify(message, history))
+        return self.command_store.store(
+            None, raw, lambda history: classify(decode_pdu(raw), raw, history, self.service)
+        )
 
     def _next_second(self):
         self.command_count += 1

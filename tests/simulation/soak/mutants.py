@@ -30,7 +30,6 @@ from agent.modem.message_store import MessageStore
 from agent.modem.send_refusals import SendRefusals
 from agent.pipeline.dispatcher import Dispatcher
 from agent.pipeline.receiver import Receiver
-from agent.pipeline.receiver_events import stored_event
 from agent.pipeline.sender import Sender
 from agent.recovery.policy import RecoveryPolicy
 from patching import check_genuine, check_same_parameters
@@ -81,7 +80,7 @@ def find_violations(name, seed_number=None):
 def _delete_before_commit():
     async def store_and_delete(self, message, *, run=True, is_announced=False):
         deleted = message.slot is not None and await self._delete(message.slot, message.raw)
-        self._emit(stored_event(await self._store(message, run=run)))
+        await self._recorder.record(message, run=run)
         return deleted
 
     return ((Receiver, "_store_and_delete", store_and_delete),)
