@@ -17,9 +17,9 @@ import msgspec
 
 import pdu
 from hardware import profile
-from hardware.sim.callbacks.notifier import StatusNotifier
 from hardware.sim.callbacks.record import CallbackState
 from hardware.sim.callbacks.sender import CallbackSender
+from hardware.sim.callbacks.status import StatusNotifier
 from hardware.sim.module.module import SimulatedModule
 from hardware.sim.module.pty import Pty
 from hardware.sim.module.uart import UartLink

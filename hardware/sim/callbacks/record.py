@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from hardware.sim.callbacks.parameters import Parameters
     from hardware.sim.service.callback_url import CallbackMethod, CallbackUrl, RetryCause
+
+Parameters = tuple[tuple[str, str], ...]
 
 CallbackKind = Literal["status", "message"]
 """`status`: the callback of a Command; `message`: the webhook for a message from a SIM."""

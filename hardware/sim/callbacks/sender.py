@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from hardware.sim.callbacks.parameters import Parameters
-    from hardware.sim.callbacks.record import CallbackAnswer, CallbackKind
+    from hardware.sim.callbacks.record import CallbackAnswer, CallbackKind, Parameters
     from hardware.sim.callbacks.requests import CallbackRequest
     from hardware.sim.interfaces import Scheduler
     from hardware.sim.service.callback_url import CallbackUrl, RetryCause, Webhook

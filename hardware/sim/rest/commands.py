@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from hardware.sim.rest import parameters
-from hardware.sim.rest.lists import list_response
-from hardware.sim.rest.urls import root_url
+from hardware.sim.rest.responses import list_response, root_url
 
 if TYPE_CHECKING:
     from hardware.sim.rest.access import Callers

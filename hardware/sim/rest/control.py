@@ -34,7 +34,12 @@ import pdu
 from hardware.sim.faults import FAULT_DESCRIPTIONS, FaultError
 from hardware.sim.rest import parameters
 from hardware.sim.service.dates import format_date
-from hardware.sim.service.errors import invalid_parameter, missing_parameter
+from hardware.sim.service.errors import (
+    NO_SUCH_RESOURCE,
+    ServiceError,
+    invalid_parameter,
+    missing_parameter,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +68,8 @@ class ControlRoutes:
             (f"{sim}/messages", self.list_sent),
             (f"{sim}/faults", self.show_faults),
             ("/sandbox/faults", self.list_fault_kinds),
+            ("/sandbox/callbacks", self.list_callbacks),
+            ("/sandbox/callbacks/{number}", self.show_callback),
         ):
             router.add_get(path, get, allow_head=False)
         for path, post in (
@@ -108,6 +115,20 @@ class ControlRoutes:
 
     async def show_faults(self, request: web.Request) -> web.Response:
         return web.json_response(self._find_sim(request).module.faults.describe())
+
+    async def list_callbacks(self, request: web.Request) -> web.Response:
+        after = parameters.parse_after(request)
+        records = self._sandbox.callbacks.records
+        return web.json_response(
+            {"callbacks": [callback.to_json() for callback in records if callback.number > after]}
+        )
+
+    async def show_callback(self, request: web.Request) -> web.Response:
+        number = request.match_info["number"]
+        for callback in self._sandbox.callbacks.records:
+            if str(callback.number) == number:
+                return web.json_response(callback.to_json())
+        raise ServiceError(404, NO_SUCH_RESOURCE, f"There is no callback {number} among the latest.")
 
     # POST and DELETE
 

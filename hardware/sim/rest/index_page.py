@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from hardware.sim.rest import control
-from hardware.sim.rest.urls import root_url
+from hardware.sim.rest.responses import root_url
 from hardware.sim.service.access import TOKEN_PATH
 from hardware.sim.service.product import PRODUCTS
 

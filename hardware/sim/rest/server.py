@@ -9,13 +9,11 @@ from aiohttp import http_exceptions, web
 
 from hardware.sim.callbacks.http_client import CallbackHttpClient
 from hardware.sim.rest.access import Callers, TokenRoutes
-from hardware.sim.rest.callbacks import CallbackRoutes
 from hardware.sim.rest.commands import CommandRoutes
 from hardware.sim.rest.control import ControlRoutes
-from hardware.sim.rest.errors import errors_as_json
 from hardware.sim.rest.index_page import IndexRoutes
+from hardware.sim.rest.responses import errors_as_json, format_authority
 from hardware.sim.rest.sims import FleetRoutes, SimRoutes
-from hardware.sim.rest.urls import format_authority
 
 if TYPE_CHECKING:
     from hardware.sim.callbacks.sender import CallbackRules
@@ -104,7 +102,6 @@ class SandboxServer:
         for collection in self.sandbox.account.sims.values():
             SimRoutes(collection, callers).register(app.router)
         FleetRoutes(self.sandbox.account.fleets, callers).register(app.router)
-        CallbackRoutes(self.sandbox).register(app.router)
         ControlRoutes(self.sandbox, lambda: self.url).register(app.router)
         IndexRoutes(self.sandbox, self._access).register(app.router)
         self._runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=SHUTDOWN_TIMEOUT_S)

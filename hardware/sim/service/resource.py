@@ -1,14 +1,17 @@
-"""The resource of one Command, to or from a SIM, and its JSON in the REST API."""
+"""The resource of one Command, to or from a SIM: its JSON in the REST API, and the filters of lists."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from hardware.sim.service import paging
 from hardware.sim.service.callback_url import NO_WEBHOOK, Webhook
 from hardware.sim.service.dates import format_date
+from hardware.sim.service.parameter_parsing import parse_filters
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from hardware.sim.network.subscriber_queue import MtMessage
@@ -86,3 +89,26 @@ class CommandResource:
             "date_updated": format_date(self.updated_at),
             "url": url,
         }
+
+
+def select_commands(
+    product: Product, resources: Sequence[CommandResource], parameters: Mapping[str, str], sim_sid: str | None
+) -> paging.Page[CommandResource]:
+    """Return the requested page of `resources` (newest first).
+
+    `sim_sid` is the SID of the SIM that the filter `Sim` names. Raises ServiceError: 33101 for an invalid
+    filter, 33103 for invalid paging.
+    """
+    known: dict[str, tuple[str, ...] | None] = {"Sim": None, "Status": STATUSES, "Direction": DIRECTIONS}
+    if product.has_modes:
+        known["Transport"] = TRANSPORTS
+    filters = parse_filters(parameters, known)
+    rows = [
+        resource
+        for resource in resources
+        if ("Sim" not in filters or resource.sim.sid == sim_sid)
+        and filters.get("Status", resource.status) == resource.status
+        and filters.get("Direction", resource.direction) == resource.direction
+        and filters.get("Transport", "sms") == "sms"
+    ]
+    return paging.select_page(rows, filters, parameters)

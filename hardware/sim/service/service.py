@@ -18,7 +18,6 @@ import pdu
 from hardware.sim.network.events import NetworkEventKind
 from hardware.sim.network.network import Subscription
 from hardware.sim.service import body as service_body
-from hardware.sim.service import listing as service_list
 from hardware.sim.service import request as service_request
 from hardware.sim.service.errors import (
     NO_SUCH_RESOURCE,
@@ -27,7 +26,7 @@ from hardware.sim.service.errors import (
     UNSPECIFIED,
     ServiceError,
 )
-from hardware.sim.service.resource import CommandResource
+from hardware.sim.service.resource import CommandResource, select_commands
 
 if TYPE_CHECKING:
     import random
@@ -211,7 +210,7 @@ class CommandService:
         self._prune_expired()
         sim = self.find_sim(parameters.get("Sim", ""))
         newest_first = [each for each in reversed(self._resources.values()) if each.belongs_to(account_sid)]
-        return service_list.select_page(self.product, newest_first, parameters, sim.sid if sim else None)
+        return select_commands(self.product, newest_first, parameters, sim.sid if sim else None)
 
     def delete(self, sid: str, account_sid: str | None = None) -> None:
         """Delete a resource; a message that is on its way is not recalled. Raises ServiceError."""

@@ -8,9 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from hardware.sim.service.errors import ServiceError
-from hardware.sim.service.listing import select_page
 from hardware.sim.service.product import PROGRAMMABLE_WIRELESS, SUPER_SIM
-from hardware.sim.service.resource import CommandResource
+from hardware.sim.service.resource import CommandResource, select_commands
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -32,7 +31,7 @@ ROWS = [resource(serial) for serial in range(7, 0, -1)]
 
 
 def page(rows=ROWS, sim_sid=None, product=SUPER_SIM, **parameters):
-    return select_page(product, rows, parameters, sim_sid)
+    return select_commands(product, rows, parameters, sim_sid)
 
 
 def serials(shown):
@@ -40,7 +39,7 @@ def serials(shown):
 
 
 def follow(query, rows=ROWS):
-    return select_page(SUPER_SIM, rows, dict(query), None)
+    return select_commands(SUPER_SIM, rows, dict(query), None)
 
 
 def test_default_page_has_fifty_rows():

@@ -1,4 +1,4 @@
-"""The parameters of callbacks by product.
+"""Turns changes of status into callbacks: which of them are reported, to whom, and with which parameters.
 
 Super SIM: a status callback has what the vendor's document lists. A message from a SIM has in addition
 `Command` and `ApiVersion`, and another order; so do requests captured from the real service.
@@ -18,12 +18,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hardware.sim.callbacks.record import CallbackKind, Parameters
+    from hardware.sim.callbacks.sender import CallbackSender
     from hardware.sim.service.product import Product
     from hardware.sim.service.resource import CommandResource
+    from hardware.sim.service.service import CommandService
 
 API_VERSION = "v1"
 
-Parameters = tuple[tuple[str, str], ...]
+
+class StatusNotifier:
+    """Observes the resources of one service. Super SIM reports each status, the others only the last one."""
+
+    def __init__(self, service: CommandService, sender: CallbackSender, account_sid: str) -> None:
+        self._product = service.product
+        self._sender = sender
+        self._account_sid = account_sid
+        service.add_status_observer(self._report)
+
+    def _report(self, resource: CommandResource) -> None:
+        sim, product = resource.sim, self._product
+        kind: CallbackKind = "status"
+        if resource.direction == "from_sim":
+            kind, webhook = "message", sim.webhook(product)
+        elif product.calls_at_every_status or resource.is_final(product):
+            webhook = resource.callback
+        else:
+            return
+        if webhook.url is not None:
+            parameters = make_parameters(product, resource, resource.account_sid or self._account_sid)
+            self._sender.send(kind, webhook, parameters, sid=resource.sid, imsi=sim.imsi)
 
 
 def make_parameters(product: Product, resource: CommandResource, account_sid: str) -> Parameters:

@@ -1,0 +1,86 @@
+"""Responses: pages of lists, errors in the documented form, and the URLs in both."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from aiohttp import hdrs, web
+
+from hardware.sim.service.errors import METHOD_NOT_ALLOWED, NO_SUCH_RESOURCE, UNSPECIFIED, ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiohttp.typedefs import Handler
+
+    from hardware.sim.service.paging import Page, Query, Row
+
+log = logging.getLogger(__name__)
+
+
+@web.middleware
+async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn exceptions of a handler, of the router or of the framework into responses."""
+    try:
+        return await handler(request)
+    except ServiceError as error:
+        return _error_response(error)
+    except web.HTTPNotFound:
+        message = f"The requested resource {request.path} was not found."
+        return _error_response(ServiceError(404, NO_SUCH_RESOURCE, message))
+    except web.HTTPMethodNotAllowed as error:
+        message = f"{request.method} is not allowed on {request.path}."
+        answer = _error_response(ServiceError(405, METHOD_NOT_ALLOWED, message))
+        answer.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
+        return answer
+    except web.HTTPError as error:
+        return _error_response(ServiceError(error.status, UNSPECIFIED, f"{error.reason}."))
+    except Exception:  # the client must get JSON for any error
+        log.exception("%s %s failed", request.method, request.path)
+        return _error_response(ServiceError(500, UNSPECIFIED, "Internal error in the sandbox; see its log."))
+
+
+def _error_response(error: ServiceError) -> web.Response:
+    response = web.json_response(error.to_json(), status=error.status)
+    if error.status == 401:
+        response.headers[hdrs.WWW_AUTHENTICATE] = 'Basic realm="modem-agent sandbox"'
+    return response
+
+
+def list_response(
+    page: Page[Row], key: str, url: str, to_json: Callable[[Row], dict[str, object]]
+) -> web.Response:
+    """Return the response with the rows under `key`; `url` is that of the list, without a query."""
+
+    def link(query: Query | None) -> str | None:
+        return None if query is None else f"{url}?{urlencode(query)}"
+
+    meta = {
+        "first_page_url": link(page.first),
+        "key": key,
+        "next_page_url": link(page.next),
+        "page": page.number,
+        "page_size": page.size,
+        "previous_page_url": link(page.previous),
+        "url": link(page.current),
+    }
+    return web.json_response({key: [to_json(row) for row in page.rows], "meta": meta})
+
+
+def root_url(request: web.Request) -> str:
+    """Return scheme, host and port as the client wrote them.
+
+    A client follows the links of a list with its credentials, so they must lead to the same address.
+    """
+    host = request.headers.get(hdrs.HOST)
+    if not host:  # HTTP/1.0; the framework's own fallback would name this machine
+        name = request.transport.get_extra_info("sockname") if request.transport else None
+        host = format_authority(*name[:2]) if name else "127.0.0.1"
+    return f"{request.scheme}://{host}"
+
+
+def format_authority(host: str, port: int) -> str:
+    """Format host and port for a URL."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
