@@ -317,6 +317,7 @@ class AtClient:
             f"{command}: {finished.failure_reason}",
             body_sent=finished.body_sent,
             escape_confirmed=finished.escape_confirmed,
+            module_restarted=bool(finished.boot_urc),
             stale_results=tuple(finished.stale_results),
         )
 

@@ -69,14 +69,18 @@ class CommandTimedOut(AtError):  # noqa: N818  (a name of the design)
         *,
         body_sent: bool = False,
         escape_confirmed: bool = False,
+        module_restarted: bool = False,
         stale_results: tuple[StaleResult, ...] = (),
     ) -> None:
         """`escape_confirmed`: the module answered ESC by OK, so that text entry was still open.
+
+        `module_restarted`: a boot URC came instead of the result.
 
         `stale_results`: what came after the deadline and may belong to the command.
         """
         super().__init__(command, message, body_sent=body_sent)
         self.escape_confirmed = escape_confirmed
+        self.module_restarted = module_restarted
         self.stale_results = stale_results
 
 

@@ -37,6 +37,7 @@ from agent.modem.modem import Modem
 from agent.modem.notification_check import NotificationMemory
 from agent.modem.options import ModemOptions
 from agent.modem.send_refusals import SendRefusals
+from agent.modem.silent_slots import SilentSlots
 from agent.modem.sim import SimConfig
 from agent.pipeline.brownout import BrownoutGuard
 from agent.pipeline.composer import MessageComposer
@@ -82,6 +83,7 @@ class Components:
         self._opener = dependencies.opener or make_opener(config.modem.port, config.modem.baud)
         self._sim_memory = JournalSimMemory(runtime=runtime, sim_store=SimStore(journal))
         self._notification_memory = NotificationMemory()
+        self._silent_slots = SilentSlots()
         self._send_state = SendState(
             destination_backoff=DestinationBackoff(),
             brownout_guard=BrownoutGuard(runtime.random),
@@ -220,6 +222,7 @@ class Components:
             status_reports=self._config.service.status_reports,
             profile=config.profile,
             port_info=opener.read_port_info() if isinstance(opener, PortOpener) else PortInfo(),
+            silent_slots=self._silent_slots,
             sim_config=SimConfig(self._sim_memory, self._dependencies.pin, config.service_centre or ""),
             notification_memory=self._notification_memory,
         )

@@ -159,6 +159,14 @@ class CommandStore:
         """
         self._journal.freed_slots |= {slot, ("", slot[1])}
 
+    def mark_slot_kept(self, slot: tuple[str, int], raw: str) -> None:
+        """Commit that the module has kept a message that was to be deleted: it is not stored again."""
+        self._journal.freed_slots -= {slot, ("", slot[1])}
+        self._journal.commit(
+            ("CommandStore.mark_slot_kept", slot, raw),
+            lambda _: self._execute("INSERT OR REPLACE INTO slots VALUES (?, ?, ?)", (*slot, raw)),
+        )
+
     # Running
 
     @property

@@ -9,6 +9,7 @@ for message in await modem.sweep():
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from math import inf
 
 import pdu
@@ -69,8 +70,12 @@ class Modem:
         self._settings = SettingsHolder(
             status_reports=options.status_reports, port_role=options.port_info.role
         )
+        self._silent_slots = options.silent_slots
         self._message_store = MessageStore(
-            client=client, settings=self._settings, message_format=self._format
+            client=client,
+            settings=self._settings,
+            message_format=self._format,
+            silent_slots=self._silent_slots,
         )
         cnma_sender = CnmaSender(client=client, settings=self._settings, message_format=self._format)
         self._urc_handler = UrcHandler(
@@ -79,6 +84,7 @@ class Modem:
             message_format=self._format,
             acknowledge=cnma_sender.acknowledge,
             notification_memory=options.notification_memory,
+            on_announced=self._message_store.mark_changed,
         )
         self._settings_monitor = SettingsMonitor(
             client=client,
@@ -127,7 +133,9 @@ class Modem:
     @property
     def status(self) -> ModemStatus:
         """The negotiated settings and the notes on them, as they are now."""
-        return modem_status(self._settings.current, is_notifying=self.is_notifying)
+        status = modem_status(self._settings.current, is_notifying=self.is_notifying)
+        skipped = (f"{slot} is skipped: the module does not answer" for slot in self._silent_slots.skipped)
+        return replace(status, notes=(*status.notes, *skipped))
 
     # Receiving
 
@@ -143,7 +151,7 @@ class Modem:
             self._message_store.schedule_all()
             self._urc_handler.notifications.reset()
         try:
-            messages = await self._message_store.sweep(store)
+            messages = await self._sweep_stores(store)
         except CommandRefused as error:
             if not await self._settings_monitor.verify(0) or await self._settings_monitor.check_sim_missing():
                 return []
@@ -167,6 +175,20 @@ class Modem:
             await reapply_cnmi(self._client, self._settings.current)
         return messages
 
+    async def _sweep_stores(self, store: str | None) -> list[StoredMessage]:
+        """Sweep, and once more without what was not answered if the module answers other commands."""
+        silence_count = self._silent_slots.silence_count
+        try:
+            return await self._message_store.sweep(store)
+        except CommandTimedOut:
+            if self._urc_handler.has_lost_settings or self._silent_slots.silence_count == silence_count:
+                raise
+            return await self._message_store.sweep(store)
+
+    def take_silent_slots(self) -> list[Slot]:
+        """Return the slots that are skipped since the last call, because the module does not answer."""
+        return self._silent_slots.take_unreported()
+
     async def read(self, slot: Slot) -> StoredMessage | None:
         """Return the received message in a slot, None if there is none.
 
@@ -186,13 +208,14 @@ class Modem:
         """
         self._message_store.look_everywhere(for_report=for_report)
 
-    async def delete(self, slot: Slot) -> None:
+    async def delete(self, slot: Slot, raw: str | None = None) -> bool:
         """Delete the message in one slot.
 
-        Raises CommandRefused, ModemLost, and CommandTimedOut if the result is unknown: read the slot again
-        then.
+        `raw` is the message that was read from the slot; None deletes any message. Returns False if the slot
+        holds another message now, which stays. Raises CommandRefused, ModemLost, and CommandTimedOut if the
+        result is unknown: read the slot again then.
         """
-        await self._message_store.delete(slot)
+        return await self._message_store.delete(slot, raw)
 
     @property
     def is_notifying(self) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from agent.modem.message_format import SEND_TIMEOUT_S
 from agent.modem.notification_check import NotificationMemory
+from agent.modem.silent_slots import SilentSlots
 from agent.modem.sim import SimConfig
 from hardware.identify import GENERIC, PortInfo
 
@@ -24,6 +25,8 @@ class ModemOptions:
     """The name of the profile that drives the module, or "auto" to identify it."""
     port_info: PortInfo = field(default_factory=PortInfo)
     """The module's identity, as far as the port shows it."""
+    silent_slots: SilentSlots = field(default_factory=SilentSlots)
+    """The slots that the module does not answer for, from earlier sessions."""
     sim_config: SimConfig = field(default_factory=SimConfig)
     notification_memory: NotificationMemory = field(default_factory=NotificationMemory)
     """What earlier sessions have found out about the module's notifications."""

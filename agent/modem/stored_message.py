@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pdu
@@ -56,3 +57,17 @@ class StoredMessage:
             time = self.message.service_centre_timestamp.time
         slot = self.slot or UNKNOWN_SLOT
         return (time is None, time.timestamp() if time is not None else 0.0, slot.store, slot.index)
+
+
+def drop_second_names(messages: Iterable[StoredMessage]) -> list[StoredMessage]:
+    """Return the messages without those that another store shows, too.
+
+    On some modules two stores are names of one memory. If the message is stored twice, the next sweep shows
+    the second one again after the first was deleted.
+    """
+    stores: dict[str, str] = {}
+    return [
+        message
+        for message in messages
+        if message.slot is None or stores.setdefault(message.raw, message.slot.store) == message.slot.store
+    ]

@@ -73,12 +73,17 @@ class UrcHandler:
         settings: SettingsHolder,
         message_format: MessageFormat,
         acknowledge: Callable[[StoredMessage], Awaitable[None]],
+        on_announced: Callable[[Slot], None],
         notification_memory: NotificationMemory | None = None,
     ) -> None:
-        """`acknowledge` sends +CNMA for a directly delivered message."""
+        """`acknowledge` sends +CNMA for a directly delivered message.
+
+        `on_announced` is called at once with the slot of each notification.
+        """
         self._settings = settings
         self._format = message_format
         self._acknowledge = acknowledge
+        self._on_announced = on_announced
         self._loop = asyncio.get_running_loop()
         self._state = SetupState.UNINITIALISED
         self._settings_lost = SettingsLost("")
@@ -236,6 +241,7 @@ class UrcHandler:
             name = decode_setting(store.text).upper()
             slot = Slot(name if settings.store else "", index.number)
         self.notifications.record_announcement(slot)
+        self._on_announced(slot)
         return MessageArrived(slot) if text.startswith("+CMTI") else ReportArrived(slot)
 
     def _update_registration(self, domain: str, state: int | None) -> bool:

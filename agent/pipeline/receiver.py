@@ -35,7 +35,7 @@ from agent.modem.events import (
     StoreFull,
 )
 from agent.modem.modem import Modem
-from agent.modem.stored_message import Slot, StoredMessage
+from agent.modem.stored_message import Slot, StoredMessage, drop_second_names
 from agent.pipeline import receiver_events
 from agent.pipeline.message_recorder import Classifier, MessageRecorder
 
@@ -108,6 +108,12 @@ class Receiver:
         """Slots that were announced and were empty when they were read."""
         self._recently_deleted: set[Slot] = set()
         """Slots that the last sweep emptied; their notifications may still arrive."""
+        self._deleted: dict[Slot, str] = {}
+        """What was deleted from each slot, until another message is announced in it."""
+        self._kept_messages: dict[Slot, str] = {}
+        """What the module has kept in each slot although it answered OK to the delete."""
+        self._reported_kept: set[tuple[Slot, str]] = set()
+        """The messages for which it has been logged that the module does not delete them."""
         self._nearly_full_stores: set[str] = set()
         """Stores for which the warning has been logged."""
 
@@ -188,6 +194,7 @@ class Receiver:
                 case MessageArrived(slot) | ReportArrived(slot):
                     self._schedule_burst_sweep()
                     announced[slot] = isinstance(self._pending_events[0], ReportArrived)
+                    self._forget_deleted(slot)
                 case DirectDelivery() as delivery:
                     await self._commit_direct_delivery(delivery)
                     await self._acknowledge_committed()
@@ -205,8 +212,10 @@ class Receiver:
                 case RegistrationChanged(registration):
                     self._emit(receiver_events.registration_event(registration))
             self._pending_events.popleft()
-        for message in sorted(await self._read_slots(announced), key=lambda message: message.sort_key):
-            await self._store_and_delete(message, is_announced=True)
+        messages = await self._read_slots(announced)
+        await self._store_and_delete(
+            sorted(messages, key=lambda message: message.sort_key), is_announced=True
+        )
 
     async def _commit_direct_delivery(self, delivery: DirectDelivery) -> None:
         """Commit one of the pending events. Its acknowledgement is due then."""
@@ -277,7 +286,10 @@ class Receiver:
                 self._recently_deleted.discard(slot)
             else:
                 messages.append(message)
-        return messages
+        unique = drop_second_names(messages)
+        if len(unique) < len(messages):
+            self._next_sweep_at = 0.0
+        return unique
 
     def _look_everywhere(self, *, for_report: bool = False) -> None:
         """Make a sweep of every readable store due."""
@@ -300,27 +312,34 @@ class Receiver:
         deleted: set[tuple[Slot | None, str]] = set()
         is_nearly_full = False
         while messages := await self._execute(self._modem.sweep()):
+            self._report_silent_slots()
+            self._collect_events()
+            for event in self._pending_events:
+                if isinstance(event, MessageArrived | ReportArrived):
+                    self._forget_deleted(event.slot)
             is_nearly_full = self._check_nearly_full(messages) or is_nearly_full
-            if is_first:
-                new = [message for message in messages if (message.slot, message.raw) not in deleted]
-                if new:
-                    self._emit(receiver_events.first_start_event(new, run=self._run_on_first_start))
-            deleted_now = 0
+            new = []
             for message in messages:
-                key = (message.slot, message.raw)
-                if key in deleted:
-                    continue  # the module answers OK but does not delete: the next sweep tries again
-                if await self._store_and_delete(message, run=self._run_on_first_start or not is_first):
-                    deleted.add(key)
-                    deleted_now += 1
-                    if message.slot is not None:
-                        self._recently_deleted.add(message.slot)
-            if not deleted_now:
+                if (message.slot, message.raw) in deleted:  # after an OK: the next sweep tries again
+                    await self._check_kept(message)
+                else:
+                    new.append(message)
+            if is_first and new:
+                self._emit(receiver_events.first_start_event(new, run=self._run_on_first_start))
+            freed = await self._store_and_delete(new, run=self._run_on_first_start or not is_first)
+            if not freed:
                 break
+            deleted.update((message.slot, message.raw) for message in freed)
+            self._recently_deleted.update(message.slot for message in freed if message.slot is not None)
+        self._report_silent_slots()
         if not is_nearly_full:
             self._nearly_full_stores.clear()
         if is_first and not self._modem.has_lost_settings:
             await self._db.run(self._command_store.mark_first_sweep_done)
+
+    def _report_silent_slots(self) -> None:
+        for slot in self._modem.take_silent_slots():
+            self._emit(receiver_events.slot_silent_event(slot))
 
     def _check_nearly_full(self, messages: list[StoredMessage]) -> bool:
         """Return True if a store is nearly full. Log it once, until a sweep finds no store nearly full."""
@@ -335,14 +354,24 @@ class Receiver:
         return is_nearly_full
 
     async def _store_and_delete(
-        self, message: StoredMessage, *, run: bool = True, is_announced: bool = False
-    ) -> bool:
-        """Commit a message, then delete only its slot. Return True if the slot is free now."""
-        self._extend_deadline()
-        result = await self._recorder.record(message, run=run)
-        if is_announced and result.outcome is StoreOutcome.ALREADY_STORED:
-            self._look_everywhere()  # the announced message is another one, in another place
-        return message.slot is not None and await self._delete(message.slot, message.raw)
+        self, messages: list[StoredMessage], *, run: bool = True, is_announced: bool = False
+    ) -> list[StoredMessage]:
+        """Commit messages, then delete only their slots. Return the messages whose slots are free now.
+
+        All are committed before the first delete, because on some modules one delete frees several slots.
+        """
+        for message in messages:
+            self._extend_deadline()
+            await self._check_kept(message)
+            result = await self._recorder.record(message, run=run)
+            if is_announced and result.outcome is StoreOutcome.ALREADY_STORED:
+                self._look_everywhere()  # the announced message is another one, in another place
+        freed = []
+        for message in messages:
+            self._extend_deadline()
+            if message.slot is not None and await self._delete(message.slot, message.raw):
+                freed.append(message)
+        return freed
 
     async def _delete(self, slot: Slot, raw: str) -> bool:
         """Delete one slot. Return True if it is known to be free of this message.
@@ -351,18 +380,40 @@ class Receiver:
         """
         for _ in range(MAX_DELETE_ATTEMPTS):
             try:
-                await self._execute(self._modem.delete(slot))
+                if not await self._execute(self._modem.delete(slot, raw)):
+                    self._next_sweep_at = 0.0  # another message has taken the slot
             except CommandRefused as error:
-                text = f"{slot}: {error}; the message stays in the module and is not run again"
-                self._emit(Event(EventKind.NOT_DELETED, text, severity=Severity.WARNING))
+                self._report_kept(slot, raw, str(error))
                 return False
             except CommandTimedOut:
                 message = await self._execute(self._modem.read(slot))
                 if message is not None and message.raw == raw:
                     continue
-            self._command_store.mark_slot_free((slot.store, slot.index))
+            self._deleted[slot] = raw
+            if self._kept_messages.get(slot) != raw:
+                self._command_store.mark_slot_free((slot.store, slot.index))
             return True
         return False
+
+    async def _check_kept(self, message: StoredMessage) -> None:
+        """Record a message that is still in its slot after the module has answered OK to its delete."""
+        slot = message.slot
+        if slot is not None and self._deleted.get(slot) == message.raw != self._kept_messages.get(slot):
+            await self._db.run(self._command_store.mark_slot_kept, (slot.store, slot.index), message.raw)
+            self._kept_messages[slot] = message.raw
+            self._report_kept(slot, message.raw, "the module answers OK to its delete and keeps it")
+
+    def _report_kept(self, slot: Slot, raw: str, reason: str) -> None:
+        """Log once that the module keeps a message."""
+        if (slot, raw) not in self._reported_kept:
+            self._reported_kept.add((slot, raw))
+            self._emit(receiver_events.not_deleted_event(slot, reason))
+
+    def _forget_deleted(self, slot: Slot) -> None:
+        """Forget what was deleted from a slot, because it may have been used again; all without its name."""
+        for emptied in [slot] if slot.index >= 0 else list(self._deleted):
+            self._deleted.pop(emptied, None)
+            self._kept_messages.pop(emptied, None)
 
     async def _log_port_conflict(self, evidence: str) -> None:
         """Log the evidence and the other users of the port. The search reads /proc, which may block."""

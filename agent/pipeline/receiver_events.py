@@ -7,7 +7,7 @@ from agent.at.errors import CommandRefused
 from agent.common.events import Condition, Event, EventKind, Severity
 from agent.journal.models import StoreOutcome, StoreResult
 from agent.modem.status_queries import Registration
-from agent.modem.stored_message import StoredMessage
+from agent.modem.stored_message import Slot, StoredMessage
 
 _EVENT_KINDS = {
     StoreOutcome.NEW: EventKind.RECEIVED,
@@ -77,6 +77,21 @@ def registration_event(registration: Registration) -> Event:
 def read_refused_event(error: CommandRefused) -> Event:
     """Return the event for a module that refused to read or list messages."""
     return Event(EventKind.READ_REFUSED, f"{error}; next attempt within a minute", severity=Severity.WARNING)
+
+
+def slot_silent_event(slot: Slot) -> Event:
+    """Return the event for a slot that is skipped because the module does not answer when it is read."""
+    text = (
+        f"{slot}: the module does not answer when this slot is read; it is skipped, the other slots are read"
+        f" one by one; to delete its message: modem-agent at 'AT+CMGD={slot.index}'"
+    )
+    return Event(EventKind.READ_REFUSED, text, severity=Severity.WARNING)
+
+
+def not_deleted_event(slot: Slot, reason: str) -> Event:
+    """Return the event for a message that the module keeps although it was to be deleted."""
+    text = f"{slot}: {reason}; the message stays in the module and is not run again"
+    return Event(EventKind.NOT_DELETED, text, severity=Severity.WARNING)
 
 
 def nearly_full_event(store: str, used: int, capacity: int) -> Event:

@@ -163,9 +163,13 @@ class FakeModem:
         raw = self.stored.get(slot)
         return None if raw is None else StoredMessage(slot, raw, decode_pdu(raw))
 
-    async def delete(self, slot):
+    async def delete(self, slot, raw=None):
         if not await self._run_operation("delete", slot):
             self.stored.pop(slot, None)
+        return True
+
+    def take_silent_slots(self):
+        return []
 
     async def send(self, submit, before_body):
         self.is_sending = True

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from agent.at.errors import CommandRefused, CommandTimedOut
-from agent.modem.message_store import MAX_READS
+from agent.modem.store_reader import MAX_READS
 from agent.modem.stored_message import UNKNOWN_SLOT, Slot, StoredMessage, Undecodable
 
 OK = b"\r\nOK\r\n"

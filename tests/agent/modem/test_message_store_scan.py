@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from agent.at.errors import CommandRefused
-from agent.modem.message_store import FAILED_SCAN_RETRY_S, RESCAN_INTERVAL_S
+from agent.modem.store_reader import FAILED_SCAN_RETRY_S, RESCAN_INTERVAL_S
 from agent.modem.stored_message import Slot
 
 OK = b"\r\nOK\r\n"

@@ -38,8 +38,8 @@ def small_modem(pipeline, factories):
 
 
 async def test_stored_message_is_committed_then_deleted(pipeline, factories):
-    """When a slot is deleted, another process can already read its Command. The sweep at the start needs no
-    notification."""
+    """When the first slot is deleted, another process can already read the Commands of all slots that were
+    read. The sweep at the start needs no notification."""
     modem = factories.modem(pipeline)
     modem.store_message(3, "led on")
     modem.store_message(4, "led off", minute=1)
@@ -52,7 +52,7 @@ async def test_stored_message_is_committed_then_deleted(pipeline, factories):
     modem.defaults["delete"] = record_and_delete
     async with pipeline.run_receiver():
         pass
-    assert committed == [(3, ["led on"]), (4, ["led on", "led off"])]
+    assert committed == [(3, ["led on", "led off"]), (4, ["led on", "led off"])]
     assert not modem.stored
 
 
@@ -924,7 +924,7 @@ async def test_first_start_may_skip_what_the_module_holds(pipeline, factories):
 
 
 async def test_interrupted_first_sweep_is_repeated_as_the_first(pipeline, factories):
-    """Messages that it had not reached are stored as expired by the next start."""
+    """A message that it had not reached is stored as expired by the next start."""
     modem = factories.modem(pipeline)
     for index in range(1, 4):
         modem.store_message(index, f"led {index}", minute=index)
@@ -935,14 +935,15 @@ async def test_interrupted_first_sweep_is_repeated_as_the_first(pipeline, factor
     modem.plan("delete", lose_connection)
     async with pipeline.run_receiver(modem, run_on_first_start=False):
         await pipeline.advance(5)
-    assert pipeline.command_states() == ["expired"]
+    assert pipeline.command_states() == ["expired"] * 3
     pipeline.restart()
     again = factories.modem(pipeline)
+    again.store_message(4, "led 4", minute=4)
     for slot, raw in modem.stored.items():
         again.store_message(slot.index, raw=raw)
     async with pipeline.run_receiver(again, run_on_first_start=False):
         await pipeline.advance(5)
-    assert pipeline.command_states() == ["expired"] * 3
+    assert pipeline.command_states() == ["expired"] * 4
     assert not again.stored
 
 

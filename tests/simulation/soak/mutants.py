@@ -78,10 +78,15 @@ def find_violations(name, seed_number=None):
 
 
 def _delete_before_commit():
-    async def store_and_delete(self, message, *, run=True, is_announced=False):
-        deleted = message.slot is not None and await self._delete(message.slot, message.raw)
-        await self._recorder.record(message, run=run)
-        return deleted
+    async def store_and_delete(self, messages, *, run=True, is_announced=False):
+        freed = [
+            message
+            for message in messages
+            if message.slot is not None and await self._delete(message.slot, message.raw)
+        ]
+        for message in messages:
+            await self._recorder.record(message, run=run)
+        return freed
 
     return ((Receiver, "_store_and_delete", store_and_delete),)
 
@@ -240,12 +245,13 @@ def _no_resynchronisation():
 def _bulk_delete():
     delete = MessageStore.delete
 
-    async def delete_all(self, slot):
-        await delete(self, slot)
+    async def delete_all(self, slot, raw=None):
+        is_free = await delete(self, slot, raw)
         async with self._client.exclusive() as turn:
             for other in range(1, 6):
                 with contextlib.suppress(CommandRefused):
-                    await self._exchange(turn, client.AtCommand(f"AT+CMGD={other}", 30.0))
+                    await self._reader.exchange(turn, client.AtCommand(f"AT+CMGD={other}", 30.0))
+        return is_free
 
     return ((MessageStore, "delete", delete_all),)
 
