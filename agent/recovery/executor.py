@@ -123,11 +123,11 @@ class RecoveryExecutor:
 
     def on_started(self) -> None:
         """Record that the first session is about to begin."""
-        self.policy.on_started(self._now())
+        self.policy.switch_on.on_started(self._now())
 
     def on_answer(self) -> None:
         """Record that the module has answered, although a session may not begin."""
-        self.policy.on_answer()
+        self.policy.switch_on.on_answer()
 
     def on_session_started(self, modem: Modem) -> None:
         """Record a new session. The driver profile is kept for the time when the module does not answer."""
@@ -342,7 +342,7 @@ class RecoveryExecutor:
     def _log_skipped(self, action: RecoveryAction, failure: Failure, reason: str) -> bool:
         """Log why an action is not started: the same reason only once, then with severity DEBUG."""
         if action is RecoveryAction.SWITCH_ON:
-            self.policy.on_switch_on_tried(self._now())
+            self.policy.switch_on.on_tried(self._now())
         else:
             self.policy.on_action_deferred(failure, self._now())
         severity = Severity.DEBUG if reason == self._last_skip_reason else Severity.WARNING

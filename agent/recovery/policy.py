@@ -10,9 +10,7 @@ bar devices that attach too often. So the interval between actions doubles, and 
 A port that is absent, in use or forbidden is only tried again, with backoff. So is a SIM that waits for its
 PIN: only a person can help.
 
-A module that has never been heard may be switched off, as most HATs are after power-up. If its power key is
-wired, the key is pressed first: after half a minute, and again after waits that grow. That begins no new
-attach of a module that works, so it is not counted as a reset.
+A module that has never been heard may be switched off; `agent.recovery.switch_on` decides then.
 """
 
 from __future__ import annotations
@@ -23,6 +21,7 @@ from math import inf
 from random import Random
 
 from agent.common.backoff import Backoff
+from agent.recovery.switch_on import POWER_KEY_SETTLE_S, SwitchOnSchedule
 
 PORT_BACKOFF = Backoff(initial_s=1, max_s=24)
 """A USB module takes seconds to come back, and ModemManager releases a port after at most 30 s. With jitter
@@ -54,16 +53,6 @@ DENIED_ACTION_INTERVAL_S = 3600.0
 """First interval between actions after the network has denied registration."""
 RADIO_ON_INTERVAL_S = 60.0
 """First interval between two actions against a radio that another program switches off again and again."""
-POWER_KEY_SETTLE_S = 60.0
-"""Time after a pulse on the power key until the module shows whether the pulse switched it on or off."""
-FIRST_SWITCH_ON_S = 30.0
-"""Time from the start without an answer until the power key is pressed: a module that switches itself on has
-booted by then, because it began with the device."""
-MAX_SWITCH_ON_INTERVAL_S = 3600.0
-"""The wait after a press is `POWER_KEY_SETTLE_S` at first and doubles up to this: the module's supply may come
-hours later."""
-SWITCH_ON_TRIES = 3
-"""After so many presses a silent module is treated as one that hangs, too."""
 EXIT_AFTER_S = 3600.0
 """Time of continuous failure after which the process ends."""
 
@@ -173,11 +162,7 @@ class RecoveryPolicy:
         """
         self._random = random
         self._has_power_switch = has_power_switch
-        self._may_be_off = has_power_key
-        """True until the module is heard for the first time, if its power key can be pressed."""
-        self._started_at: float | None = None
-        self._switch_on_tries = 0
-        self._switch_on_tried_at = -inf
+        self.switch_on = SwitchOnSchedule(has_power_key=has_power_key)
         self._consecutive_failures = 0
         self._consecutive_no_response = 0
         self._failing_since: float | None = None
@@ -195,19 +180,11 @@ class RecoveryPolicy:
 
     # Recording sessions and actions
 
-    def on_started(self, now: float) -> None:
-        """Record that the first session is about to begin."""
-        self._started_at = now
-
-    def on_answer(self) -> None:
-        """Record that the module has answered: it is on."""
-        self._may_be_off = False
-
     def on_session_started(self, now: float) -> None:
         """Record that the module answered and was initialised."""
         self._consecutive_no_response = 0
         self._has_responded = True
-        self.on_answer()
+        self.switch_on.on_answer()
         self._power_key_pressed_at = self._unregistered_since = self._sim_busy_since = None
         self._store_unreadable_since = self._store_readable_since = None
         for failure in (Failure.NO_RESPONSE, Failure.INIT_FAILED, Failure.NO_SIM):
@@ -229,14 +206,14 @@ class RecoveryPolicy:
         backoff = PORT_BACKOFF if failure in _PORT_FAILURES else SESSION_BACKOFF
         action = self._next_action(failure, now)
         delay_s = backoff.delay(self._consecutive_failures, self._random)
-        if action is None and self._may_be_off and failure is Failure.PORT_ABSENT:
-            delay_s = min(delay_s, self._switch_on_due_at(now) - now)
+        if action is None and failure is Failure.PORT_ABSENT:
+            delay_s = min(delay_s, self.switch_on.remaining_s(now))
         return RecoveryPlan(action, delay_s)
 
     def on_action_done(self, action: RecoveryAction, failure: Failure, now: float) -> None:
         """Record that an action was taken against a failure."""
         if action is RecoveryAction.SWITCH_ON:
-            self.on_switch_on_tried(now)
+            self.switch_on.on_tried(now)
             return
         self._escalation_for(failure).actions_taken += 1
         self._escalation_for(failure).last_action_at = now
@@ -244,14 +221,10 @@ class RecoveryPolicy:
         self._power_key_pressed_at = None
         self.last_action = action
 
-    def on_switch_on_tried(self, now: float) -> None:
-        """Record that the power key was pressed for `SWITCH_ON`, or could not be. The next wait is longer."""
-        self._switch_on_tries += 1
-        self._switch_on_tried_at = now
-
     def on_power_key_pressed(self, now: float) -> None:
         """Record a pulse on a power key, which may have switched the module off."""
         self._power_key_pressed_at = now
+        self.switch_on.on_pulse(now)
 
     def on_action_deferred(self, failure: Failure, now: float) -> None:
         """Record that an action was not possible (budget, other users, port). It is due after the
@@ -353,8 +326,8 @@ class RecoveryPolicy:
         parts = []
         if self._consecutive_failures:
             parts.append(f"failures in a row: {self._consecutive_failures}")
-        if self._may_be_off and self._switch_on_tries:
-            parts.append(f"it may be switched off, presses of its power key: {self._switch_on_tries}")
+        if presses := self.switch_on.describe():
+            parts.append(presses)
         parts += [
             f"{failure.value}, actions taken: {escalation.actions_taken}"
             for failure, escalation in self._escalations.items()
@@ -374,10 +347,10 @@ class RecoveryPolicy:
                 return None
             if self.last_action is RecoveryAction.CYCLE_POWER:
                 return RecoveryAction.PRESS_POWER_KEY
-        if self._may_be_off and failure in _FAILURES_WITHOUT_POWER:
-            if now >= self._switch_on_due_at(now):
+        if failure in _FAILURES_WITHOUT_POWER:
+            if self.switch_on.is_due(now):
                 return RecoveryAction.SWITCH_ON
-            if self._switch_on_tries < SWITCH_ON_TRIES:
+            if self.switch_on.comes_first:
                 return None
         escalation = self._escalation_for(failure)
         taken = escalation.actions_taken
@@ -397,14 +370,6 @@ class RecoveryPolicy:
             case Failure.INTERNAL_ERROR if self._failing_duration(now) >= EXIT_AFTER_S:
                 return RecoveryAction.EXIT_PROCESS
         return None
-
-    def _switch_on_due_at(self, now: float) -> float:
-        """Return when the power key of a module that was never heard is to be pressed."""
-        if not self._switch_on_tries:
-            return (now if self._started_at is None else self._started_at) + FIRST_SWITCH_ON_S
-        doublings = min(self._switch_on_tries - 1, 16)
-        pressed_at = max(self._switch_on_tried_at, self._power_key_pressed_at or -inf)
-        return pressed_at + min(POWER_KEY_SETTLE_S * 2.0**doublings, MAX_SWITCH_ON_INTERVAL_S)
 
     def _escalate(self, actions_taken: int, now: float) -> RecoveryAction:
         """Return the restart first, then the power switch if there is one, and EXIT_PROCESS after an hour."""

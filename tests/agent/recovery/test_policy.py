@@ -22,11 +22,11 @@ from agent.recovery.policy import (
     SIM_BUSY_TIMEOUT_S,
     STABLE_AFTER_S,
     STORE_UNREADABLE_TIMEOUT_S,
-    SWITCH_ON_TRIES,
     Failure,
     RecoveryAction,
     RecoveryPolicy,
 )
+from agent.recovery.switch_on import TRIES_BEFORE_RESETS
 
 
 def run_failures(policy, failure, hours, *, session_s=30.0, now=0.0):
@@ -128,7 +128,7 @@ def test_deferred_key_press_is_due_after_the_interval():
 def test_key_of_a_module_that_was_never_heard_is_pressed_first(failure):
     """After 30 s, then with doubling waits. It counts as no action, and an answer ends it."""
     policy = RecoveryPolicy(FixedRandom(), has_power_switch=True, has_power_key=True)
-    policy.on_started(0)
+    policy.switch_on.on_started(0)
     pressed_at = []
     for now in range(0, 8000, 10):
         action = policy.on_session_failed(failure, now).action
@@ -136,11 +136,11 @@ def test_key_of_a_module_that_was_never_heard_is_pressed_first(failure):
             pressed_at.append(now)
             policy.on_action_done(action, failure, now)
             assert policy.describe().count(f"presses of its power key: {len(pressed_at)}") == 1
-        elif len(pressed_at) < SWITCH_ON_TRIES:
+        elif len(pressed_at) < TRIES_BEFORE_RESETS:
             assert action is None
     assert pressed_at == [30, 90, 210, 450, 930, 1890, 3810, 7410]
     assert not RecoveryAction.SWITCH_ON.is_counted
-    policy.on_answer()
+    policy.switch_on.on_answer()
     assert policy.on_session_failed(failure, 50_000).action is not RecoveryAction.SWITCH_ON
     assert policy.describe() == "failures in a row: 801"
 
@@ -157,7 +157,7 @@ def test_no_key_is_pressed_for_a_port_in_use_or_without_a_key(failure, has_power
 def test_absent_port_is_tried_again_when_the_key_is_due():
     """The usual wait would delay the first press."""
     policy = RecoveryPolicy(FixedRandom(), has_power_switch=True, has_power_key=True)
-    policy.on_started(0)
+    policy.switch_on.on_started(0)
     assert policy.on_session_failed(Failure.PORT_ABSENT, 29).delay_s == 1
 
 

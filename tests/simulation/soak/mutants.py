@@ -32,6 +32,7 @@ from agent.pipeline.dispatcher import Dispatcher
 from agent.pipeline.receiver import Receiver
 from agent.pipeline.sender import Sender
 from agent.recovery.policy import RecoveryPolicy
+from agent.recovery.switch_on import SwitchOnSchedule
 from patching import check_genuine, check_same_parameters
 from soak import seed
 
@@ -227,7 +228,7 @@ def _budget_in_memory():
 
 
 def _no_switch_on():
-    return ((RecoveryPolicy, "on_started", lambda self, now: self.on_answer()),)
+    return ((SwitchOnSchedule, "on_started", lambda self, now: self.on_answer()),)
 
 
 def _radio_left_off():
