@@ -40,11 +40,11 @@ def _delete_first():
     """A message is deleted from the module before it is committed."""
     store_and_delete, delete = Receiver._store_and_delete, Receiver._delete
 
-    async def delete_first(self, message, *, run=True):
+    async def delete_first(self, message, *, run=True, is_announced=False):
         if message.slot is not None:
             await delete(self, message.slot, message.raw)
             await asyncio.sleep(0.002)  # a slow disk
-        return await store_and_delete(self, message, run=run)
+        return await store_and_delete(self, message, run=run, is_announced=is_announced)
 
     patch_method(Receiver, "_store_and_delete", delete_first)
 

@@ -299,11 +299,11 @@ def _reply_in_second_commit():
 
     finish_done = Dispatcher._finish_done
 
-    async def enqueue_later(self, row, entry, content, then):
-        await finish_done(self, row, entry, content, then)
-        if content and row.answerable:
-            replies = self._compose_replies(row, content, entry.reply_to)
-            await self._db.run(self._outbox_store.enqueue, replies)
+    async def enqueue_later(self, row, spec, result):
+        await finish_done(self, row, spec, result)
+        if result.reply and row.answerable:
+            replies = self._compose_replies(row, result.reply, spec.reply_to)
+            await self._runtime.db.run(self._outbox_store.enqueue, replies)
             self._on_reply_queued()
 
     return ((CommandStore, "finish", finish_without_replies), (Dispatcher, "_finish_done", enqueue_later))
@@ -370,7 +370,7 @@ def _repair_without_horizon():
 
 MUTANTS = {
     "delete-before-commit": Mutant("a message is deleted before it is committed", _delete_before_commit),
-    "dedup-by-slot": Mutant("duplicates are recognised by store and index only", _dedup_by_slot, 1),
+    "dedup-by-slot": Mutant("duplicates are recognised by store and index only", _dedup_by_slot),
     "dedup-by-sid-alone": Mutant(
         "duplicates are recognised by SID only, without the body", _dedup_by_sid_alone, 3
     ),
