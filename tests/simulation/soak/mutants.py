@@ -6,12 +6,14 @@
 
 import contextlib
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from unittest import mock
 
 from agent.at import client
 from agent.at.errors import CommandRefused, CommandTimedOut
+from agent.at.parameters import parse_values
 from agent.daemon.agent import Agent
 from agent.daemon.control_socket import ControlServer
 from agent.daemon.session import Session
@@ -25,6 +27,7 @@ from agent.journal.outbox import OutboxStore
 from agent.journal.parts import PartStore
 from agent.journal.pruning import Pruner
 from agent.journal.reset_budget import ResetBudget, ResetUsage
+from agent.modem import settings_negotiation, status_queries, urc_handler
 from agent.modem.events import DirectDelivery
 from agent.modem.message_store import MessageStore
 from agent.modem.send_refusals import SendRefusals
@@ -354,6 +357,18 @@ def _task_error_swallowed():
     return ((Session, "_run_task", run_task), (Receiver, "_delete", delete), (Receiver, "run", run))
 
 
+def _registration_in_plain_numbers_only():
+    def parse_plain(line):
+        values = parse_values(line)
+        plain = re.match(r"[0-5]\s*,\s*\d{1,2}\s*(,|$)", line.partition(":")[2].strip())
+        return (values.get(0).number, values.get(1).number) if plain else (1, values.get(0).number)
+
+    return tuple(
+        (module, "parse_registration", parse_plain)
+        for module in (settings_negotiation, status_queries, urc_handler)
+    )
+
+
 def _repair_copies_nothing():
     return ((repair, "_copy_tables", lambda *_: None),)
 
@@ -417,6 +432,9 @@ MUTANTS = {
         "the power key of a module that was never heard is not pressed", _no_switch_on, 31
     ),
     "radio-left-off": Mutant("a radio that was switched off stays off", _radio_left_off, 47),
+    "registration-in-plain-numbers": Mutant(
+        "the state in `+CREG: 000,001` is taken to be 0", _registration_in_plain_numbers_only, 40
+    ),
     "repair-copies-nothing": Mutant("a repaired journal is empty", _repair_copies_nothing, 13),
     "repair-without-horizon": Mutant(
         "a repaired journal has no deduplication horizon", _repair_without_horizon, 29

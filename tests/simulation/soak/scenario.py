@@ -44,6 +44,20 @@ DIRECT_DELIVERY_PROFILE = "nrf91"
 """A module that cannot store messages."""
 
 
+def _draw_habits(device, rng):
+    """Return changes of a module: how it writes numbers and strings, what +CPMS takes, what +CMTI names."""
+    habits = {}
+    if rng.random() < 0.08:
+        habits["number_style"] = rng.choice(("padded", "spaced", "quoted"))
+    if rng.random() < 0.08:
+        habits["cpms_counts"] = (rng.choice((1, 3)),)
+    if rng.random() < 0.08:
+        habits["notified_slot"] = rng.choice((",-1", '"SM",{index}', '"{store}",99'))
+    if rng.random() < 0.08 and "UCS2" in device.charsets:
+        habits["charsets"] = ("UCS2", *(name for name in device.charsets if name != "UCS2"))
+    return habits
+
+
 class Scenario:
     """The random choices for one world; all of them follow from the seed."""
 
@@ -101,6 +115,9 @@ class Scenario:
         """How often somebody deletes the control socket."""
         self.has_bad_handler_file = self.host_rng.random() < 0.1
         """True if a handler file has wrong permissions; the others must work."""
+        self.device = msgspec.structs.replace(
+            self.device, **_draw_habits(self.device, random.Random(f"{seed} strings"))
+        )
 
     @property
     def is_undisturbed(self):
