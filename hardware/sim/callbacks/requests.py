@@ -1,16 +1,18 @@
-"""The HTTP request of a callback: parameters in the query or the body, and the headers of both vendors."""
+"""The HTTP request of a callback: parameters in the query or the body, headers and signatures of both vendors."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from hardware.sim.callbacks.signatures import kore_signature, twilio_signature
 from hardware.sim.service.dates import format_date
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from hardware.sim.callbacks.record import Callback
@@ -66,3 +68,19 @@ def build_request(
         connect_timeout_s=overrides.connect_timeout_s or connect_timeout_s,
         read_timeout_s=overrides.read_timeout_s or read_timeout_s,
     )
+
+
+def twilio_signature(token: str, url: str, form: Sequence[tuple[str, str]]) -> str:
+    """Return `X-Twilio-Signature`: HMAC-SHA1 over the URL and the sorted parameters of a form, in base64.
+
+    `url` has its query; `form` is empty for a GET.
+    """
+    signed = url + "".join(f"{name}{value}" for name, value in sorted(form))
+    # SHA-1 is what the vendor's own validator computes.
+    return base64.b64encode(hmac.digest(token.encode(), signed.encode(), "sha1")).decode("ascii")
+
+
+def kore_signature(secret: str, method: str, url: str, body: bytes) -> str:
+    """Return `kore-signature`: SHA-256 of secret, method, URL without query, and body, as hexadecimal."""
+    path_url = url.partition("?")[0]
+    return hashlib.sha256(f"{secret}{method}{path_url}".encode() + body).hexdigest()

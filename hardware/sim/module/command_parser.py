@@ -44,16 +44,18 @@ class CommandParameters:
         if len(self.items) > count:
             raise plain_error()
 
+    def get(self, position: int) -> CommandParameter:
+        """Return the parameter at `position`, counted from 0, as it was written."""
+        return self.items[position] if position < len(self.items) else None
+
     def has(self, position: int) -> bool:
-        """Return True if there is a parameter at `position`, counted from 0."""
-        return position < len(self.items) and self.items[position] is not None
+        """Return True if there is a parameter at `position`."""
+        return self.get(position) is not None
 
     def get_number(self, position: int, allowed: range | tuple[int, ...], default: int | None = None) -> int:
         """Return a decimal number out of `allowed`; without a default the parameter is mandatory."""
-        value = self.items[position] if position < len(self.items) else None
-        if value is None:
-            if default is None:
-                raise plain_error()
+        value = self.get(position)
+        if value is None and default is not None:
             return default
         if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,9}", value) or int(value) not in allowed:
             raise plain_error()
@@ -61,10 +63,8 @@ class CommandParameters:
 
     def get_string(self, position: int, default: str | None = None) -> str:
         """Return the text of a quoted string; without a default the parameter is mandatory."""
-        value = self.items[position] if position < len(self.items) else None
-        if value is None:
-            if default is None:
-                raise plain_error()
+        value = self.get(position)
+        if value is None and default is not None:
             return default
         if not isinstance(value, QuotedString):
             raise plain_error()
@@ -72,7 +72,7 @@ class CommandParameters:
 
     def get_string_or_word(self, position: int) -> str:
         """Return a string with or without quotes, as common modules accept it (+CPIN=1234)."""
-        value = self.items[position] if position < len(self.items) else None
+        value = self.get(position)
         if value is None:
             raise plain_error()
         return value.text if isinstance(value, QuotedString) else value

@@ -81,7 +81,7 @@ def _set_text_parameters(module: ModuleParts, parameters: CommandParameters) -> 
     if parameters.has(1):
         validity = (
             parameters.get_number(1, OCTET)
-            if isinstance(parameters.items[1], str)
+            if isinstance(parameters.get(1), str)
             else parameters.get_string(1)
         )
     module.settings.csmp = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hardware.sim.callbacks.signatures import kore_signature, twilio_signature
+from hardware.sim.callbacks.requests import kore_signature, twilio_signature
 
 
 def test_kore_example():
