@@ -122,6 +122,12 @@ class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Store for status reports with `<ds>` 2."""
     mt_is_combined: bool = True
     """True if MT is ME and SM together; else it is another name for ME."""
+    sm_is_me: bool = False
+    """True if SM and ME are two names of the module's memory."""
+    delete_frees_read: bool = False
+    """True if a delete also frees every other slot whose message was read."""
+    joins_list_entries: bool = False
+    """True if there is no line end between the entries of a list."""
     first_index: int = 1
     cpms_refusal: str = "CMS 302"
     cpms_counts: tuple[int, ...] = (1, 2, 3)

@@ -37,6 +37,7 @@ from agent.modem.events import (
 from agent.modem.modem import Modem
 from agent.modem.stored_message import Slot, StoredMessage, drop_second_names
 from agent.pipeline import receiver_events
+from agent.pipeline.deleted_messages import DeletedMessages
 from agent.pipeline.message_recorder import Classifier, MessageRecorder
 
 SWEEP_INTERVAL_S = 300.0
@@ -108,12 +109,7 @@ class Receiver:
         """Slots that were announced and were empty when they were read."""
         self._recently_deleted: set[Slot] = set()
         """Slots that the last sweep emptied; their notifications may still arrive."""
-        self._deleted: dict[Slot, str] = {}
-        """What was deleted from each slot, until another message is announced in it."""
-        self._kept_messages: dict[Slot, str] = {}
-        """What the module has kept in each slot although it answered OK to the delete."""
-        self._reported_kept: set[tuple[Slot, str]] = set()
-        """The messages for which it has been logged that the module does not delete them."""
+        self._deleted_messages = DeletedMessages(runtime=runtime, command_store=command_store)
         self._nearly_full_stores: set[str] = set()
         """Stores for which the warning has been logged."""
 
@@ -194,7 +190,7 @@ class Receiver:
                 case MessageArrived(slot) | ReportArrived(slot):
                     self._schedule_burst_sweep()
                     announced[slot] = isinstance(self._pending_events[0], ReportArrived)
-                    self._forget_deleted(slot)
+                    self._deleted_messages.forget(slot)
                 case DirectDelivery() as delivery:
                     await self._commit_direct_delivery(delivery)
                     await self._acknowledge_committed()
@@ -212,10 +208,7 @@ class Receiver:
                 case RegistrationChanged(registration):
                     self._emit(receiver_events.registration_event(registration))
             self._pending_events.popleft()
-        messages = await self._read_slots(announced)
-        await self._store_and_delete(
-            sorted(messages, key=lambda message: message.sort_key), is_announced=True
-        )
+        await self._store_and_delete(await self._read_slots(announced), is_announced=True)
 
     async def _commit_direct_delivery(self, delivery: DirectDelivery) -> None:
         """Commit one of the pending events. Its acknowledgement is due then."""
@@ -289,7 +282,7 @@ class Receiver:
         unique = drop_second_names(messages)
         if len(unique) < len(messages):
             self._next_sweep_at = 0.0
-        return unique
+        return sorted(unique, key=lambda message: message.sort_key)
 
     def _look_everywhere(self, *, for_report: bool = False) -> None:
         """Make a sweep of every readable store due."""
@@ -312,16 +305,15 @@ class Receiver:
         deleted: set[tuple[Slot | None, str]] = set()
         is_nearly_full = False
         while messages := await self._execute(self._modem.sweep()):
-            self._report_silent_slots()
             self._collect_events()
             for event in self._pending_events:
                 if isinstance(event, MessageArrived | ReportArrived):
-                    self._forget_deleted(event.slot)
+                    self._deleted_messages.forget(event.slot)
             is_nearly_full = self._check_nearly_full(messages) or is_nearly_full
             new = []
             for message in messages:
                 if (message.slot, message.raw) in deleted:  # after an OK: the next sweep tries again
-                    await self._check_kept(message)
+                    await self._deleted_messages.check_kept(message)
                 else:
                     new.append(message)
             if is_first and new:
@@ -362,7 +354,7 @@ class Receiver:
         """
         for message in messages:
             self._extend_deadline()
-            await self._check_kept(message)
+            await self._deleted_messages.check_kept(message)
             result = await self._recorder.record(message, run=run)
             if is_announced and result.outcome is StoreOutcome.ALREADY_STORED:
                 self._look_everywhere()  # the announced message is another one, in another place
@@ -383,37 +375,15 @@ class Receiver:
                 if not await self._execute(self._modem.delete(slot, raw)):
                     self._next_sweep_at = 0.0  # another message has taken the slot
             except CommandRefused as error:
-                self._report_kept(slot, raw, str(error))
+                self._deleted_messages.report_kept(slot, raw, str(error))
                 return False
             except CommandTimedOut:
                 message = await self._execute(self._modem.read(slot))
                 if message is not None and message.raw == raw:
                     continue
-            self._deleted[slot] = raw
-            if self._kept_messages.get(slot) != raw:
-                self._command_store.mark_slot_free((slot.store, slot.index))
+            self._deleted_messages.record_deleted(slot, raw)
             return True
         return False
-
-    async def _check_kept(self, message: StoredMessage) -> None:
-        """Record a message that is still in its slot after the module has answered OK to its delete."""
-        slot = message.slot
-        if slot is not None and self._deleted.get(slot) == message.raw != self._kept_messages.get(slot):
-            await self._db.run(self._command_store.mark_slot_kept, (slot.store, slot.index), message.raw)
-            self._kept_messages[slot] = message.raw
-            self._report_kept(slot, message.raw, "the module answers OK to its delete and keeps it")
-
-    def _report_kept(self, slot: Slot, raw: str, reason: str) -> None:
-        """Log once that the module keeps a message."""
-        if (slot, raw) not in self._reported_kept:
-            self._reported_kept.add((slot, raw))
-            self._emit(receiver_events.not_deleted_event(slot, reason))
-
-    def _forget_deleted(self, slot: Slot) -> None:
-        """Forget what was deleted from a slot, because it may have been used again; all without its name."""
-        for emptied in [slot] if slot.index >= 0 else list(self._deleted):
-            self._deleted.pop(emptied, None)
-            self._kept_messages.pop(emptied, None)
 
     async def _log_port_conflict(self, evidence: str) -> None:
         """Log the evidence and the other users of the port. The search reads /proc, which may block."""

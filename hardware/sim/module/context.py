@@ -111,15 +111,16 @@ class ModuleContext:
     def insert_sim(self, sim: SimCard) -> None:
         """Replace the SIM of a module that is off; its messages become the store SM.
 
-        MT is ME and SM together or, on some modules, another name of ME.
+        On some modules SM is another name of ME. MT is ME and SM together, or another name of ME as well.
         """
         self.sim_access.sim = sim
-        self.stores["SM"] = sim.messages
         own = self.stores.get("ME")
+        self.stores["SM"] = own if own is not None and self.profile.sm_is_me else sim.messages
         if own is None:
             self.stores["MT"] = sim.messages
         else:
-            self.stores["MT"] = CombinedStore(own, sim.messages) if self.profile.mt_is_combined else own
+            is_combined = self.profile.mt_is_combined and not self.profile.sm_is_me
+            self.stores["MT"] = CombinedStore(own, sim.messages) if is_combined else own
 
     def persist_setting(self, name: str) -> None:
         """Save a setting that was just written, if this module saves it without AT&W."""

@@ -260,6 +260,15 @@ def _bulk_delete():
     return ((MessageStore, "delete", delete_all),)
 
 
+def _stale_slot_deleted():
+    delete = MessageStore.delete
+
+    async def delete_without_check(self, slot, raw=None):
+        return await delete(self, slot)
+
+    return ((MessageStore, "delete", delete_without_check),)
+
+
 def _action_restarted():
     def restart(self):
         self._journal.commit(
@@ -410,6 +419,9 @@ MUTANTS = {
         "after a timeout the next command is written at once", _no_resynchronisation, 96
     ),
     "bulk-delete": Mutant("more than one index is deleted", _bulk_delete, 4),
+    "stale-slot-deleted": Mutant(
+        "a slot is deleted without regard to what it may hold by now", _stale_slot_deleted, 0
+    ),
     "action-restarted": Mutant("an action that had started is started again", _action_restarted, 1),
     "attempts-in-memory": Mutant("send attempts are not committed", _attempts_in_memory),
     "no-sweep": Mutant("only notified messages are read", _no_sweep, 6),

@@ -106,6 +106,14 @@ class Scenario:
         )[0]
         """How the module's power key is wired if it comes up switched off; None if it comes up by itself."""
         self.power_key_toggles = self.device_rng.random() < 0.5
+        store_rng = random.Random(f"{seed} stores")
+        self.store_habits = {
+            name: True
+            for name, share in (("sm_is_me", 0.06), ("delete_frees_read", 0.06), ("joins_list_entries", 0.06))
+            if store_rng.random() < share
+        }
+        """Habits of the module's message stores, by their keys in a profile."""
+        self.device = msgspec.structs.replace(self.device, **self.store_habits)
         self.port_rng = random.Random(f"{seed} ports")  # separate, so that seeds keep their other choices
         self.radio_off_count = self.device_rng.choices((0, 1, 3), (88, 6, 6))[0]
         """How often another program switches the radio off."""
@@ -158,6 +166,7 @@ class Scenario:
             f" parts {self.max_parts} hours {self.fault_period_s / HOUR_S:.0f}"
             f"{f' damages {self.corruption_count}' if self.corruption_count else ''}"
             f"{'' if self.power_key_kind is None else ' power key'}"
+            f"{''.join(f' {name}' for name in self.store_habits)}"
             f"{f' radio off {self.radio_off_count}' if self.radio_off_count else ''}"
             f"{f' socket deleted {self.socket_deletion_count}' if self.socket_deletion_count else ''}"
             f"{' bad handler file' if self.has_bad_handler_file else ''}"

@@ -58,7 +58,7 @@ def _list_messages(module: ModuleParts, parameters: CommandParameters) -> Comman
                 module.messages.formatter.format_entry("+CMGL", message, slot + module.profile.first_index)
             )
             _mark_read(message)
-    return ["\r\n".join(entries)] if entries else []
+    return [("" if module.profile.joins_list_entries else "\r\n").join(entries)] if entries else []
 
 
 def _parse_statuses(module: ModuleParts, parameters: CommandParameters) -> tuple[MessageStatus, ...]:
@@ -93,6 +93,8 @@ def _delete_messages(module: ModuleParts, parameters: CommandParameters) -> Comm
         slots = [slot for slot, message in store if message.status in STATUSES_BY_DELETE_FLAG[flag]]
     else:
         slots = [parse_slot(module, store, parameters)]
+        if module.profile.delete_frees_read:
+            slots += [slot for slot, message in store if message.status is MessageStatus.READ]
     for slot in slots:
         store.delete(slot)
     module.line.call_after_result(module.messages.delivery.report_memory_available)

@@ -480,3 +480,36 @@ def test_profile_without_text_mode(make_running_bench):
     bench = make_running_bench(text_mode=False)
     assert bench.at("+CMGF=?") == info("+CMGF: (0)")
     assert bench.at("+CMGF=1") == cms(303)
+
+
+@pytest.mark.parametrize("sm_is_me", [False, True])
+def test_one_memory_with_two_names(make_running_bench, sm_is_me):
+    """Both names show the same slots if the profile says so."""
+    bench = make_running_bench(sm_is_me=sm_is_me)
+    bench.at("+CNMI=1,1")
+    bench.deliver(HI)
+    bench.at('+CPMS="SM"')
+    entry = f"+CMGL: 1,0,,{len(HI) // 2}\r\n{CENTRE}{HI}"
+    assert bench.at("+CMGL=4") == (info(entry) if sm_is_me else OK)
+
+
+def test_delete_that_frees_every_read_slot(make_running_bench):
+    """An unread message stays."""
+    bench = make_running_bench(delete_frees_read=True)
+    for _ in range(2):
+        bench.deliver(HI)
+    bench.at("+CMGL=4")
+    bench.deliver(PLAN)
+    assert bench.at("+CMGD=1") == OK
+    assert bench.at("+CMGL=4") == info(f"+CMGL: 3,0,,{len(PLAN) // 2}\r\n{CENTRE}{PLAN}")
+
+
+def test_list_without_line_ends_between_its_entries(make_running_bench):
+    """The entries follow each other on one line."""
+    bench = make_running_bench(joins_list_entries=True)
+    bench.deliver(HI)
+    bench.deliver(PLAN)
+    entries = [
+        f"+CMGL: {index},0,,{len(tpdu) // 2}\r\n{CENTRE}{tpdu}" for index, tpdu in enumerate((HI, PLAN), 1)
+    ]
+    assert bench.at("+CMGL=4") == info("".join(entries))
