@@ -112,7 +112,9 @@ class AgentStatus:
 
     def explain_wait(self) -> str:
         """Return what a message that has just been queued waits for; empty if it is sent at once."""
-        return next((each.reason for each in self.find_problems() if each.prevents != RECEIVED), "")
+        session = self._supervisor.connection.session
+        awaited = "" if session is None else session.awaited_result
+        return next((each.reason for each in self.find_problems() if each.prevents != RECEIVED), awaited)
 
     async def _check_journal(self) -> None:
         """End the condition of a journal that could not commit if it can commit now."""

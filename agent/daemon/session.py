@@ -61,10 +61,15 @@ class Session:
             "stores": [f"{name} {used} of {total}" for name, used, total in status.store_usage],
             "notifications": self.modem.is_notifying,
             "read_error": self.modem.read_error or None,
-            "sending": self._sender.awaited_result or None,
+            "sending": self.awaited_result or None,
             "service_centre": status.service_centre,
             "notes": [*status.notes, *([DIRECT_DELIVERY_NOTE] if status.has_direct_delivery else [])],
         }
+
+    @property
+    def awaited_result(self) -> str:
+        """What a message waits for whose body has left, empty if there is none."""
+        return self._sender.awaited_result
 
     @property
     def sending_blocked_by(self) -> str:

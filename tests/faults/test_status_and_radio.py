@@ -332,6 +332,23 @@ async def test_f135_send_says_at_once_what_it_waits_for(tmp_path):
         assert any("there is no network" in (reason or "") for reason in reasons)
 
 
+async def test_f135_message_behind_one_whose_result_is_missing(tmp_path):
+    """`send` and `status` name the message that is waited for."""
+    async with FaultWorld(tmp_path, "pdu") as world:
+        await world.start_and_settle(60)
+        world.module.faults.add("answer-lost:command=+CMGS,times=1")
+        await world.control_api.send_message({"text": "first", "wait": False})
+        await world.advance(20)
+        response = await world.control_api.send_message({"text": "second", "wait": False})
+        assert "reply 1 waits for its result" in response["waiting_for"]
+        assert "reply 1 waits for its result" in (await get_status(world))["modem"]["sending"]
+        known = {"known": response["waiting_for"]}
+        while response["waiting_for"] is not None:
+            response = await world.control_api.wait_for_outcome({"replies": [2], **known})
+            known = {"known": response["waiting_for"]}
+        assert [state for state, _ in world.replies] == ["unknown", "sent"]
+
+
 async def test_f135_send_gives_up_waiting_with_the_reason(tmp_path):
     """The message stays queued."""
     async with FaultWorld(tmp_path, "pdu") as world:
