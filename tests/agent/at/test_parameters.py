@@ -61,11 +61,31 @@ def test_missing_value_is_empty():
         ("+CMGF: (0,1)", ["01"]),
         ("+CMGF: (0-1)", ["01"]),
         ("+CMGF: 0,1", ["0", "1"]),
+        ('+CNMI: (00-02),( 0 , 001 ),("0"-"2"),("0","2")', ["012", "01", "012", "02"]),
     ],
 )
 def test_ranges_are_expanded(line, offered):
     """Lists and ranges become one set for each parameter."""
     assert parse_ranges(line) == tuple(frozenset(digits) for digits in offered)
+
+
+@pytest.mark.parametrize(
+    ("line", "number", "canonical"),
+    [
+        ("+X: 007", 7, "7"),
+        ("+X: 000", 0, "0"),
+        ('+X: "7"', 7, "7"),
+        ('+X: " 07 "', 7, "7"),
+        ("+X:  7 , 8", 7, "7"),
+        ('+X: " ucs2"', None, "UCS2"),
+        ("+X: -1", None, "-1"),
+        ("+X:", None, ""),
+    ],
+)
+def test_numbers_with_zeros_blanks_and_quotes(line, number, canonical):
+    """A number is the same number, however a module writes it."""
+    value = parse_values(line).get(0)
+    assert (value.number, value.canonical) == (number, canonical)
 
 
 def test_names_are_unquoted():

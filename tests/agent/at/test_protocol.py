@@ -55,6 +55,26 @@ def urc(text, payload=None):
 # Steps are received bytes, sent commands, "body", and "abandon".
 TRANSCRIPTS = {
     "information and OK": ([PIN, b"\r\n+CPIN: READY\r\n\r\nOK\r\n"], [info("+CPIN: READY"), OK]),
+    "URC before the answer": (
+        [REGISTRATION, b"\r\n+CREG: 5\r\n\r\n+CREG: 1,1\r\n\r\nOK\r\n"],
+        [urc("+CREG: 5"), info("+CREG: 1,1"), OK],
+    ),
+    "URC before a refusal": (
+        [REGISTRATION, b"\r\n+CREG: 5\r\n\r\nERROR\r\n"],
+        [urc("+CREG: 5"), ERROR],
+    ),
+    "URC in an abandoned command": (
+        [REGISTRATION, b"\r\n+CREG: 5\r\n", "abandon", SYNC_MARKER, b"\r\n+CMEE: 1\r\n\r\nOK\r\n"],
+        [urc("+CREG: 5"), info("+CMEE: 1"), OK],
+    ),
+    "free text of several lines": (
+        [MODEL, b"\r\nX\r\n+GCAP: +CGSM\r\n^HWVER: 1\r\n\r\nOK\r\n"],
+        [info("X"), info("+GCAP: +CGSM"), info("^HWVER: 1"), OK],
+    ),
+    "URCs in free text": (
+        [MODEL, b'\r\nX\r\n+CMTI: "ME",4\r\n+CREG: 5\r\nRING\r\nRDY\r\n+GCAP: +CGSM\r\n\r\nOK\r\n'],
+        [info("X"), urc(URC), urc("+CREG: 5"), urc("RING"), urc("RDY"), info("+GCAP: +CGSM"), OK],
+    ),
     "OK alone": ([DELETE, b"\r\nOK\r\n"], [OK]),
     "echo on": ([DELETE, b"AT+CMGD=3\r\r\nOK\r\n"], [OK]),
     "echo with blanks": ([DELETE, b"AT +CMGD = 3\r\r\nOK\r\n"], [OK]),
@@ -467,6 +487,13 @@ def test_marker_ends_the_unsynchronised_state():
     protocol.receive_data(b"\r\n+CMEE: 1\r\n")
     [final] = protocol.receive_data(b"\r\nOK\r\n")
     assert isinstance(final, FinalResult)
+
+
+def test_answer_in_an_odd_form():
+    """The last line with the name of the answer is the answer, if OK comes and no other line was."""
+    steps = [REGISTRATION, b"\r\n+CREG: 5\r\n\r\n+CREG: 000,001\r\n\r\nOK\r\n"]
+    for cut in (lambda piece: [piece], lambda piece: [bytes((octet,)) for octet in piece]):
+        assert replay(steps, cut) == [urc("+CREG: 5"), info("+CREG: 000,001"), OK]
 
 
 @pytest.mark.parametrize("line", ["AT+X\r", "AT+X\x1a", "ATé", "", "at+x", "AT" + "1" * 300, "AT\nAT"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from hardware.sim.module.response_writer import restyle_numbers
+
 
 def test_numeric_results(module_bench):
     """The answer to V0 already uses the new format; information text loses its leading line end."""
@@ -94,3 +96,23 @@ def test_urcs_are_written_while_a_message_is_being_sent(module_bench):
     assert module_bench.deliver() == '\r\n+CMTI: "ME",1\r\n'
     module_bench.module.submitted(module_bench.network.token, None)
     assert module_bench.take_output() == b"\r\n+CMGS: 0\r\n\r\nOK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("style", "line"),
+    [
+        ("plain", '+CREG: 2,5,"1A2B","0012C0DE",7'),
+        ("padded", '+CREG: 002,005,"1A2B","0012C0DE",007'),
+        ("spaced", '+CREG:  2 , 5 ,"1A2B","0012C0DE", 7 '),
+        ("quoted", '+CREG: "2","5","1A2B","0012C0DE","7"'),
+    ],
+)
+def test_numbers_are_restyled_and_strings_are_not(style, line):
+    """Only numbers of at most three digits are written in another way."""
+    assert restyle_numbers('+CREG: 2,5,"1A2B","0012C0DE",7', style) == line
+
+
+@pytest.mark.parametrize("line", ["RDY", "359990000000008", "+CCID: 89440000000000000017", "OK"])
+def test_lines_without_short_numbers_stay(line):
+    """Names, words and long numbers are no numbers of a setting."""
+    assert restyle_numbers(line, "padded") == line
