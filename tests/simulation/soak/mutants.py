@@ -420,7 +420,7 @@ MUTANTS = {
     ),
     "bulk-delete": Mutant("more than one index is deleted", _bulk_delete, 4),
     "stale-slot-deleted": Mutant(
-        "a slot is deleted without regard to what it may hold by now", _stale_slot_deleted, 0
+        "a slot is deleted without regard to what it may hold by now", _stale_slot_deleted, 330
     ),
     "action-restarted": Mutant("an action that had started is started again", _action_restarted, 1),
     "attempts-in-memory": Mutant("send attempts are not committed", _attempts_in_memory),
