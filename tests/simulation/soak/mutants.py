@@ -300,7 +300,7 @@ def _no_sweep():
         self._next_sweep_at = math.inf
         await run(self)
 
-    return ((Receiver, "run", run_without_sweep),)
+    return ((Receiver, "run", run_without_sweep), *_no_burst_sweep())
 
 
 def _reply_in_second_commit():
