@@ -265,9 +265,11 @@ class Receiver:
             try:
                 message = await self._execute(self._modem.read(slot))
             except CommandRefused as error:
-                self._emit(receiver_events.read_refused_event(error))
-                if error.is_one_of(SIM_ERRORS):
+                is_sim_error = error.is_one_of(SIM_ERRORS)
+                self._emit(receiver_events.read_refused_event(error, is_followed_up=not is_sim_error))
+                if is_sim_error:
                     self._next_sweep_at = min(self._next_sweep_at, _now() + POLL_INTERVAL_S)
+                    self._burst_sweep_at = inf  # the SIM would refuse it, too
                 else:
                     self._look_everywhere(for_report=is_report)
                 continue

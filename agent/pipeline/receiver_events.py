@@ -74,9 +74,13 @@ def registration_event(registration: Registration) -> Event:
     return Event(EventKind.REGISTRATION, str(registration), condition=Condition.NETWORK)
 
 
-def read_refused_event(error: CommandRefused) -> Event:
-    """Return the event for a module that refused to read or list messages."""
-    return Event(EventKind.READ_REFUSED, f"{error}; next attempt within a minute", severity=Severity.WARNING)
+def read_refused_event(error: CommandRefused, *, is_followed_up: bool = False) -> Event:
+    """Return the event for a module that refused to read or list messages.
+
+    `is_followed_up`: a sweep follows at once, which reports the condition if it lasts.
+    """
+    severity = Severity.DEBUG if is_followed_up else Severity.WARNING
+    return Event(EventKind.READ_REFUSED, f"{error}; next attempt within a minute", severity=severity)
 
 
 def slot_silent_event(slot: Slot) -> Event:
