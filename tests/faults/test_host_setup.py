@@ -176,8 +176,7 @@ def test_f129_config_check_warns(check_config):
     """With exit status 0. `allow_volatile` silences it."""
     result = check_config(journal="/dev/shm/modem-agent-journal.db", allow_volatile="false")
     assert result.exit_code == 0
-    warning, *_ = result.stderr.splitlines()
-    assert warning.startswith("warning: ")
+    (warning,) = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
     assert "journal.path: journal /dev/shm/modem-agent-journal.db is on tmpfs at /dev/shm" in warning
     assert "journal" not in check_config(journal="/dev/shm/modem-agent-journal.db").stderr
 
