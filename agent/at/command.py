@@ -37,13 +37,14 @@ class ResponsePattern:
     prefix: str = ""
     """The name before the colon, for example "+CMGR"; empty for free text (+CGMM, ATI).
 
-    Free text may have several lines, and any line is part of it, with a name or without, if it is no known URC.
+    Free text may have several lines, and any line is part of it, with a name or without, if it is no known
+    URC.
     """
     value_pattern: re.Pattern[str] | None = None
     """Matches the start of the text after the name; None for any text.
 
-    Needed where a URC has the same name: `+CREG: 1,5` answers `+CREG?`, `+CREG: 5` is a URC. A line in another
-    form is the answer after all if OK comes and nothing else was the answer.
+    Needed where a URC has the same name: `+CREG: 1,5` answers `+CREG?`, `+CREG: 5` is a URC. A line in
+    another form is the answer after all if OK comes and nothing else was the answer.
     """
     payload_kind: PayloadKind = PayloadKind.NONE
     may_repeat: bool = False

@@ -1,7 +1,7 @@
 """Hold a line that has the name of an answer and not its form, until the result code shows what it is.
 
-`+CREG: 5` is a URC, and `+CREG: 1,5` the answer to +CREG?. But some modules write the answer in a form that no
-pattern covers. If the command ends with OK and nothing else was its answer, the held line was the answer;
+`+CREG: 5` is a URC, and `+CREG: 1,5` the answer to +CREG?. But some modules write the answer in a form that
+no pattern covers. If the command ends with OK and nothing else was its answer, the held line was the answer;
 otherwise it was a URC.
 """
 

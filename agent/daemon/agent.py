@@ -198,7 +198,7 @@ class Agent:
             await asyncio.sleep(interval_s or CHECK_INTERVAL_S)
 
     async def _replace_runtime_directory(self, components: Components) -> None:
-        """End when that interrupts nothing, if only the next start of the service creates the directory again."""
+        """End while idle, if only the next start of the service creates the directory again."""
         directory = self._config.control.socket.parent
         if (
             directory in self._dependencies.runtime_directories

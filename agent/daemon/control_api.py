@@ -122,8 +122,8 @@ class ControlApi:
             if left_s <= 0:
                 reason = f" ({waiting_for})" if waiting_for else ""
                 raise ControlError(
-                    f"not sent within {SEND_WAIT_S:.0f} s{reason}; it stays queued and is sent when possible: "
-                    "see modem-agent outbox"
+                    f"not sent within {SEND_WAIT_S:.0f} s{reason}; it stays queued and is sent when possible:"
+                    " see modem-agent outbox"
                 )
             with contextlib.suppress(TimeoutError):
                 poll_s = left_s if known is None else REASON_CHECK_INTERVAL_S

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 SELECT_COMMANDS = """
-SELECT id, state, sid, sender, mode, body, timestamp, port, attempts, duplicates, handler, reason, received_wall,
-       ended_wall FROM commands ORDER BY id DESC LIMIT ?
+SELECT id, state, sid, sender, mode, body, timestamp, port, attempts, duplicates, handler, reason,
+       received_wall, ended_wall FROM commands ORDER BY id DESC LIMIT ?
 """
 SELECT_IGNORED = "SELECT id, reason, sender, text, raw, at_wall FROM ignored ORDER BY id DESC LIMIT ?"
 SELECT_REPLIES = """

@@ -69,9 +69,7 @@ class MessageStore:
 
     def mark_changed(self, slot: Slot) -> None:
         """Record that a slot, perhaps under another name of its store, may hold another message now."""
-        self._reader.fresh_slots = {
-            fresh for fresh in self._reader.fresh_slots if slot.index not in {fresh.index, -1}
-        }
+        self._reader.mark_changed(slot)
 
     def schedule_all(self) -> None:
         """Include all stores in the next sweep."""

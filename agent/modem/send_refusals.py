@@ -1,4 +1,4 @@
-"""Decides whether a permanent refusal is the fault of the message or of the module. No I/O: time is an argument.
+"""Decides whether a permanent refusal is the fault of the message or of the module, without I/O or clock.
 
 Some modules refuse every message after a while, with a code that means that the number does not exist, until
 they are restarted. So a permanent error is not believed if the destination has accepted a message lately. The

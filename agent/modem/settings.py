@@ -147,7 +147,7 @@ class SettingsHolder:
         self._current = replace(self._current, message_service=message_service)
 
     def set_cnmi(self, cnmi: tuple[int, ...], count: int | None = None) -> None:
-        """Record +CNMI as it was read back, empty if it could not be set, and how many values were written."""
+        """Record +CNMI as it was read back, empty if it could not be set, and its number of values."""
         self._current = replace(self._current, cnmi=cnmi, cnmi_count=count)
 
     # Stores

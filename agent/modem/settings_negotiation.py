@@ -240,8 +240,8 @@ class SettingsNegotiation:
     async def ensure_service_centre(self, *, is_missed: bool = False) -> bool:
         """Write the number of +CSCA if the SIM has lost it. Return True if it was lost and is there again.
 
-        `is_missed`: a module has refused a message for the lack of it, so that a text that is no number, or an
-        unreadable one, counts as lost, too. Raises ModemLost.
+        `is_missed`: a module has refused a message for the lack of it, so that a text that is no number, or
+        an unreadable one, counts as lost, too. Raises ModemLost.
         """
         self._settings.set_charset(await self._read_setting("+CSCS"))
         number = await self._read_service_centre()

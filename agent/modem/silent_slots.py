@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from agent.modem.stored_message import Slot
 
 FIRST_RETRY_S = 300.0
@@ -9,8 +11,8 @@ FIRST_RETRY_S = 300.0
 MAX_RETRY_S = 3600.0
 """Longest time until the next attempt to list a store, or to read a slot, that was not answered."""
 MIN_SLOT_SILENCES = 2
-"""Readings without an answer after which a slot is skipped. One counts for two if the list of the store was not
-answered either and the module answers other commands since."""
+"""Readings without an answer after which a slot is skipped. One counts for two if the list of the store was
+not answered either and the module answers other commands since."""
 
 
 class SilentSlots:
@@ -60,6 +62,11 @@ class SilentSlots:
     def skipped(self) -> tuple[Slot, ...]:
         """The slots that are skipped, or are being tried again."""
         return tuple(self._skipped_until)
+
+    @property
+    def next_retry_at(self) -> float:
+        """The time from which the next of the skipped slots is to be read; infinite if there is none."""
+        return min(self._skipped_until.values(), default=inf)
 
     def is_skipped(self, slot: Slot, now: float) -> bool:
         """Return True if a slot is not to be read now."""

@@ -146,7 +146,7 @@ def registration_command(domain: str) -> AtCommand:
 
 
 def parse_registration(line: str) -> tuple[int | None, int | None]:
-    """Return <n> and <stat> of an answer or a URC; <n> is None in a URC, and in an answer that leaves it out."""
+    """Return <n> and <stat> of an answer or a URC; <n> is None in a URC and in an answer without it."""
     values = parse_values(line)
     if _READ_FORM_RE.match(line.partition(":")[2].strip()):
         return values.get(0).number, values.get(1).number

@@ -1,7 +1,7 @@
 """+CPMS=: select a store in a form that the module accepts.
 
-27.005 3.2.2 lets the second and the third store be left out. Some modules take only all three, others only one.
-The form that was accepted last is tried first.
+27.005 3.2.2 lets the second and the third store be left out. Some modules take only all three, others only
+one. The form that was accepted last is tried first.
 """
 
 from __future__ import annotations

@@ -169,6 +169,7 @@ class StoreReader:
         failed = refusal is not None and not any_slot_answered and bool(used)
         if not found and used != 0:
             until = now + (FAILED_SCAN_RETRY_S if failed else RESCAN_INTERVAL_S)
+            until = min(until, self._silent_slots.next_retry_at)
             self._scan_results[store] = _ScanResult(used, until, refusal if failed else None)
         if failed and refusal is not None:
             raise refusal

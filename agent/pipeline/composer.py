@@ -28,7 +28,8 @@ class MessageComposer:
 
         `sid` is that of the Command that the reply belongs to. `reference` (0 to 255) is the reference number
         of a concatenated message (23.040 9.2.3.24.1). The default destination is the service. `omitted` is
-        the number of characters that the content has lost already. Raises ComposeError if the service cannot carry the content.
+        the number of characters that the content has lost already. Raises ComposeError if the service cannot
+        carry the content.
         """
         composed = compose(content, sid, self.service, self._config, reference)
         total = len(composed.parts)

@@ -3,8 +3,8 @@
 A notification (+CMTI) names a slot to read, and may be lost. A sweep reads the whole store and finds the
 messages that no notification announced. It runs at the start of a session, some seconds after the last
 notification of a burst, after the module reported a full store, and at intervals. A message that the module
-delivers directly (+CMT) is committed before it is acknowledged, also while the AT channel waits for the result
-of a message that is being sent.
+delivers directly (+CMT) is committed before it is acknowledged, also while the AT channel waits for the
+result of a message that is being sent.
 """
 
 from __future__ import annotations
@@ -84,9 +84,10 @@ class Receiver:
     ) -> None:
         """Create the receiver of a session with an initialised modem.
 
-        `classify` decides what a message is (`agent.service.classify`). `on_stored` is called after each commit of a new Command or a status report. `describe_port_users`
-        returns a sentence that names other users of the port and the remedy; it may block.
-        `run_on_first_start` is True if Commands that the module holds when the journal is new are run.
+        `classify` decides what a message is (`agent.service.classify`). `on_stored` is called after each
+        commit of a new Command or a status report. `describe_port_users` returns a sentence that names other
+        users of the port and the remedy; it may block. `run_on_first_start` is True if Commands that the
+        module holds when the journal is new are run.
         """
         self._modem = modem
         self._runtime = runtime

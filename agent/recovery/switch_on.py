@@ -1,7 +1,7 @@
 """Decides when the power key of a module that has never been heard is pressed. Pure: times are passed in.
 
-Most HATs come up switched off. The key is pressed after half a minute without an answer, and again after waits
-that grow. A module that is off has no attach to lose, so the presses are not counted as resets.
+Most HATs come up switched off. The key is pressed after half a minute without an answer, and again after
+waits that grow. A module that is off has no attach to lose, so the presses are not counted as resets.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ then, because it began with the device."""
 POWER_KEY_SETTLE_S = 60.0
 """Time after a pulse on the power key until the module shows whether the pulse switched it on or off."""
 MAX_WAIT_S = 3600.0
-"""The wait after a press is `POWER_KEY_SETTLE_S` at first and doubles up to this: the module's supply may come
-hours later."""
+"""The wait after a press is `POWER_KEY_SETTLE_S` at first and doubles up to this: the module's supply may
+come hours later."""
 TRIES_BEFORE_RESETS = 3
 """After so many presses a silent module is treated as one that hangs, too."""
 

@@ -34,8 +34,8 @@ class SimSpec:
     device: str = "generic"
     """Profile of the module."""
     baud: int | None = None
-    """Rate of the line to the module, 0 if the module detects it; a client at another rate reads garbage. None
-    means the rate of the profile and, without one there, no delay at all."""
+    """Rate of the line to the module, 0 if the module detects it; a client at another rate reads garbage.
+    None means the rate of the profile and, without one there, no delay at all."""
     pin: str | None = None
     """None: the SIM has no PIN."""
 

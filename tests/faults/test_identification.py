@@ -11,7 +11,9 @@ HUAWEI = (
 IDENTIFICATIONS = {
     "capabilities": HUAWEI,
     "capabilities first": b"\r\n+GCAP: +CGSM,+FCLASS,+DS\r\nModel: Y\r\n\r\nOK\r\n",
-    "each line with a name": b'\r\n+CGMI: "X"\r\n+CGMM: "Y"\r\n+CGMR: Z\r\n+CGSN: 359072060000017\r\n\r\nOK\r\n',
+    "each line with a name": (
+        b'\r\n+CGMI: "X"\r\n+CGMM: "Y"\r\n+CGMR: Z\r\n+CGSN: 359072060000017\r\n\r\nOK\r\n'
+    ),
     "names of V.250": b"\r\n+GMI: X\r\n+GMM: Y\r\n+GMR: Z\r\n+GSN: 359072060000017\r\n\r\nOK\r\n",
     "names of a vendor": b"\r\n^HWVER: 1\r\n$QCVER: 2\r\n%VER: 3\r\n!SKU: 4\r\n\r\nOK\r\n",
 }

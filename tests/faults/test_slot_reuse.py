@@ -1,4 +1,4 @@
-"""F116 F122 F123: slots with two names, slots that are used again, and slots that cannot be read or deleted."""
+"""F116 F122 F123: slots with two names, slots used again, and slots that cannot be read or deleted."""
 
 import re
 
@@ -56,7 +56,7 @@ async def test_f116_one_memory_with_two_names(tmp_path, message_format, urc, sto
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.02])
 async def test_f116_both_names_are_notified(tmp_path, message_format, delay_s):
-    """Each message is announced under both names: the slot is used again before its second name is handled."""
+    """Each message is announced under both names: the slot is reused before its second name is handled."""
     async with FaultWorld(tmp_path, message_format) as world:
         merge_stores(world)
         await world.start_and_settle()

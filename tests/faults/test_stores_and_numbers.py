@@ -66,7 +66,7 @@ async def test_f117_second_memory_is_of_no_account(tmp_path, message_format):
 
 
 async def test_f117_cnmi_form_is_used_again(tmp_path, message_format):
-    """A module takes +CNMI with two values only, also when the agent sets it again for missing notifications."""
+    """+CNMI is written with two values only, also when it is set again for missing notifications."""
     async with FaultWorld(tmp_path, message_format) as world:
         world.interceptor.answer(r"AT\+CNMI=\d,\d,.*", b"\r\n+CMS ERROR: 303\r\n", times=0)
         await world.start_and_settle()
@@ -115,7 +115,7 @@ async def test_f118_message_of_a_wrong_notification_is_handled_at_once(
 
 
 async def test_f118_slot_holds_an_older_message(tmp_path, message_format):
-    """The slot that the notification names holds a message that cannot be deleted; the new one is elsewhere."""
+    """The announced slot holds a message that cannot be deleted; the new one is elsewhere."""
     async with FaultWorld(tmp_path, message_format) as world:
         await world.start_and_settle()
         world.interceptor.answer(r"AT\+CMGD=1", b"\r\n+CMS ERROR: 500\r\n", times=0)

@@ -1,4 +1,4 @@
-"""The HTTP request of a callback: parameters in the query or the body, headers and signatures of both vendors."""
+"""The HTTP request of a callback: parameters in query or body, headers and signatures of both vendors."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_SEPTETS = 160
 MAX_UCS2_UNITS = 70
 SID_CHARACTERS = 35
-"""34 characters and a space. The vendor's document allows bodies of 128 characters with a SID, but 125 fit."""
+"""34 characters and a space. The vendor's document allows 128 characters beside a SID, but 125 fit."""
 
 
 def build_user_data(

@@ -13,7 +13,8 @@ def _check(tmp_path, **paths):
     (tmp_path / "handlers").mkdir()
     values = {"journal": tmp_path / "journal.db", "control": tmp_path / "control.sock"} | paths
     (tmp_path / "agent.toml").write_text(
-        f'[handlers]\ndirectory = "handlers"\n[journal]\nallow_volatile = true\npath = "{values["journal"]}"\n'
+        f'[handlers]\ndirectory = "handlers"\n'
+        f'[journal]\nallow_volatile = true\npath = "{values["journal"]}"\n'
         f'[control]\nsocket = "{values["control"]}"\n'
     )
     return CliRunner().invoke(group, ["config", "check", "--config", str(tmp_path / "agent.toml")])

@@ -11,7 +11,7 @@ class SimulatedPowerKey:
     is_toggle = True
 
     def __init__(self, world, *, on_usb, toggles):
-        """`on_usb`: the port exists only while the module is on. `toggles`: a short press switches off, too."""
+        """`on_usb`: the port exists only while the module is on. `toggles`: a short press switches it off."""
         self._world = world
         self._on_usb = on_usb
         self._toggles = toggles

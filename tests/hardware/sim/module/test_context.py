@@ -4,7 +4,7 @@ from hardware.sim.module.context import MIN_LOG_ITEMS, BoundedList
 
 
 def test_latest_items_are_kept():
-    """At least MIN_LOG_ITEMS, less than twice as many, in their order; otherwise it is a list like any other."""
+    """It keeps at least MIN_LOG_ITEMS, less than twice as many, in their order."""
     record = BoundedList()
     assert record == []
     for number in range(10 * MIN_LOG_ITEMS):
