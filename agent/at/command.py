@@ -37,8 +37,8 @@ class ResponsePattern:
     prefix: str = ""
     """The name before the colon, for example "+CMGR"; empty for free text (+CGMM, ATI).
 
-    Free text may have several lines, and any line is part of it, with a name or without, if it is no known
-    URC.
+    Free text may have several lines, and any line is part of it, with a name or without, unless it is a
+    known URC.
     """
     value_pattern: re.Pattern[str] | None = None
     """Matches the start of the text after the name; None for any text.

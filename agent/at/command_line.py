@@ -1,4 +1,4 @@
-"""Splits an AT command line into its commands, and tells which of them have a lasting effect (V.250 5.4).
+"""Splits an AT command line into its commands, and decides which of them have a lasting effect (V.250 5.4).
 
 One line may hold several commands: basic ones directly after each other (`ATE0V1`), extended ones separated
 by semicolons (`AT+CSQ;+CFUN=4`). Case and blanks outside of quotes do not matter.
@@ -66,9 +66,9 @@ class CommandPart:
     """One command of a line, in capital letters."""
 
     name: str
-    """For example `+CFUN`, `E`, `&W` or `S0`; empty for something that is no command."""
+    """For example `+CFUN`, `E`, `&W` or `S0`; empty for something that is not a command."""
     suffix: str
-    """What follows the name: `?`, `=?`, `=` with values, the number of a basic command, or nothing."""
+    """The text after the name: `?`, `=?`, `=` with values, the number of a basic command, or nothing."""
 
     @property
     def is_query(self) -> bool:

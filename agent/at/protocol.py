@@ -17,7 +17,7 @@ line depends on the pending command. It is decided in this order:
 4. A final result code ends the pending command. `0` and `4` count (ATV0) until a result code in words was
    received. NO CARRIER and similar codes are URCs, because this agent never dials.
 5. A line that has the form of the pending command's answer is information. If the answer is free text, that
-   is every line that is no known URC. A line with the name of the answer in another form, or a second one
+   is every line except the known URCs. A line with the name of the answer in another form, or a second one
    where only one is expected, is a URC. But if OK comes and nothing had the form of the answer, the last line
    with its name is the answer, see `odd_answer`.
 6. Everything else is a URC, in the order received.

@@ -25,7 +25,7 @@ def check(config_path: Path) -> None:
     """Report every error in agent.toml and in the handlers it names. Exit status 2 if there is one.
 
     Python handlers are loaded in a separate process, as the agent loads them. The module and a running agent
-    are not touched. A port that does not exist and a journal in memory are noted, and are no errors.
+    are not touched. For a port that does not exist and a journal in memory a note is printed, not an error.
     """
     errors: list[str] = []
     try:

@@ -39,9 +39,9 @@ def send(
 
     The message is queued behind the replies that wait, and composed like them: at most [service] max_parts
     SMS long, and with "?" for characters that GSM 03.38 lacks unless allow_ucs2 is set. A note says so if the
-    text was changed. What the message waits for is said at once: a network, a limit, a session with the
-    module. Exit status 0: the network accepted it. If the result takes more than five minutes, the command
-    ends with exit status 1 and the message stays queued: see modem-agent outbox.
+    text was changed. A message that has to wait is reported at once with the reason: a network, a limit, a
+    session with the module. Exit status 0: the network accepted it. If the result takes more than five
+    minutes, the command ends with exit status 1 and the message stays queued: see modem-agent outbox.
     """
     if (text is None) == (octets is None):
         raise click.UsageError("give either TEXT or --hex HEX")
@@ -86,7 +86,7 @@ def send(
 
 
 def _wait_for_outcome(control_socket: Path, response: dict[str, Any]) -> None:
-    """Wait until no message of the response is queued any more, and update it. Say what it waits for.
+    """Wait until no message of the response is queued any more, and update it. Print what it waits for.
 
     Raises ControlError.
     """

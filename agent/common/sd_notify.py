@@ -1,4 +1,4 @@
-"""What systemd and the service tell each other: notifications (sd_notify(3)) and environment variables."""
+"""The interface to systemd: notifications (sd_notify(3)) and the environment variables of a service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds what `modem-agent status` shows, and decides whether Commands can be received and answered now."""
+"""Builds the response of `modem-agent status`; decides whether Commands can be received and answered."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from agent.version import VERSION
 R = TypeVar("R")
 
 BOTH, RECEIVED, ANSWERED = "received or answered", "received", "answered"
-"""What cannot be done with Commands while a problem lasts."""
+"""The operations on Commands that a problem prevents."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,9 @@ R = TypeVar("R")
 SEND_WAIT_S = REQUEST_TIMEOUT_S - 5
 """Time to wait for the outcome of a message; shorter than the timeout of the request."""
 REASON_CHECK_INTERVAL_S = 2.0
-"""Interval at which a client that waits is told what for, if that has changed."""
+"""Interval at which a client that waits receives the reason, if that has changed."""
+MAX_REPLY_ID = 2**63 - 1
+"""The greatest integer of SQLite."""
 _DIGITS = re.compile(r"\d+")
 
 
@@ -96,8 +98,10 @@ class ControlApi:
         `within_s` is the number of seconds to wait at most. The response has what is left of it.
         """
         numbers, within_s = request.get("replies"), request.get("within_s", SEND_WAIT_S)
-        if not isinstance(numbers, list) or not all(isinstance(number, int) for number in numbers):
-            raise ControlError("replies must be a list of numbers")
+        if not isinstance(numbers, list) or not all(
+            isinstance(number, int) and 0 < number <= MAX_REPLY_ID for number in numbers
+        ):
+            raise ControlError("replies must be a list of the numbers of messages")
         if not isinstance(within_s, int | float) or within_s > SEND_WAIT_S:
             raise ControlError(f"within_s must be a number up to {SEND_WAIT_S:.0f}")
         loop = asyncio.get_running_loop()

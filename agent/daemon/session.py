@@ -68,7 +68,7 @@ class Session:
 
     @property
     def awaited_result(self) -> str:
-        """What a message waits for whose body has left, empty if there is none."""
+        """The message that waits for its result, with the time, as readable text; empty if there is none."""
         return self._sender.awaited_result
 
     @property

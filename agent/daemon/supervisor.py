@@ -200,7 +200,7 @@ class Supervisor:
             await client.wait_closed()
 
     def _note_sim_absence(self, failure: Failure) -> None:
-        """Record since when the module sees no SIM. Most failures say nothing about the SIM."""
+        """Record since when the module sees no SIM. Most failures do not depend on the SIM."""
         if failure is Failure.NO_SIM:
             self.connection.sim_absent_since = self.connection.sim_absent_since or self._wall_clock()
         elif failure in {Failure.PIN_REQUIRED, Failure.SIM_BUSY}:

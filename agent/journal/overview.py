@@ -1,4 +1,4 @@
-"""What `status` shows of the journal: the last Command, the last answer, and whether it can be written."""
+"""The part of the journal that `status` shows: last Command, last reply, whether it can be written."""
 
 from __future__ import annotations
 

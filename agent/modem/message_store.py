@@ -48,10 +48,10 @@ class MessageStore:
         )
         self._secondary_stores_due_at = 0.0
         self._scheduled_stores: set[str] = set()
-        self._looks_everywhere = False
+        self._includes_every_store = False
         """True if the next sweep reads every readable store: a notification named the wrong place."""
-        self._looks_for_report = False
-        """True if a status report is among what was announced so."""
+        self._reads_reports_first = False
+        """True if one of these notifications announced a status report."""
         self._used_slots: dict[str, int | None] = {}
         """The number of messages in each store after the last delete of this turn; None if unknown."""
 
@@ -72,15 +72,15 @@ class MessageStore:
         self._reader.mark_changed(slot)
 
     def schedule_all(self) -> None:
-        """Include all stores in the next sweep."""
+        """Include the secondary stores in the next sweep, and scan unlistable stores again."""
         self._secondary_stores_due_at = 0.0
         self._reader.forget_scans()
 
-    def look_everywhere(self, *, for_report: bool = False) -> None:
-        """Include every readable store in the next sweep; report stores first, if a report was announced."""
+    def include_every_store(self, *, for_report: bool = False) -> None:
+        """Include every readable store in the next sweep; that of reports first, if one was announced."""
         self.schedule_all()
-        self._looks_everywhere = True
-        self._looks_for_report = self._looks_for_report or for_report
+        self._includes_every_store = True
+        self._reads_reports_first = self._reads_reports_first or for_report
 
     async def sweep(self, store: str | None = None) -> list[StoredMessage]:
         """Return the received messages, ordered by service centre timestamp, then by slot.
@@ -108,7 +108,7 @@ class MessageStore:
             if self._settings.current.selected_store != primary:
                 await self._reader.select_store(access, primary)
         if store is None:
-            self._looks_everywhere = self._looks_for_report = False
+            self._includes_every_store = self._reads_reports_first = False
             if now >= self._secondary_stores_due_at:
                 self._secondary_stores_due_at = now + SECONDARY_STORE_INTERVAL_S
             # Deleting messages of a secondary store frees slots, into which more messages may arrive.
@@ -167,9 +167,9 @@ class MessageStore:
     def _due_stores(self) -> list[str]:
         """Return the stores of the next sweep in the order in which they are read."""
         settings = self._settings.current
-        if self._looks_everywhere:
+        if self._includes_every_store:
             stores = [settings.store, *settings.secondary_stores, *settings.other_stores]
-            if self._looks_for_report:
+            if self._reads_reports_first:
                 return sorted(stores, key=lambda name: name != REPORT_STORE)
             return [name for name in stores if name != REPORT_STORE or name in settings.secondary_stores]
         if asyncio.get_running_loop().time() >= self._secondary_stores_due_at:

@@ -201,12 +201,12 @@ class Modem:
             raise CommandTimedOut("", f"{slot} cannot be read now: the module has lost its settings")
         return message
 
-    def look_everywhere(self, *, for_report: bool = False) -> None:
+    def include_every_store(self, *, for_report: bool = False) -> None:
         """Include every readable store in the next sweep: a notification named a wrong store or slot.
 
         `for_report`: it announced a status report, so report stores are read first.
         """
-        self._message_store.look_everywhere(for_report=for_report)
+        self._message_store.include_every_store(for_report=for_report)
 
     async def delete(self, slot: Slot, raw: str | None = None) -> bool:
         """Delete the message in one slot.

@@ -14,7 +14,7 @@ notifications while a command runs."""
 
 @dataclass(slots=True)
 class NotificationMemory:
-    """What is known of a module's notifications over all sessions."""
+    """The notifications of a module over all sessions."""
 
     has_announced: bool = False
     """True once a notification has come."""

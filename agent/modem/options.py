@@ -29,4 +29,4 @@ class ModemOptions:
     """The slots that the module does not answer for, from earlier sessions."""
     sim_config: SimConfig = field(default_factory=SimConfig)
     notification_memory: NotificationMemory = field(default_factory=NotificationMemory)
-    """What earlier sessions have found out about the module's notifications."""
+    """The state of the module's notifications in earlier sessions."""

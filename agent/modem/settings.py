@@ -56,9 +56,9 @@ class ModemSettings:
     other_stores: tuple[str, ...] = ()
     """Further stores that can be read. Only a notification that named a wrong place leads to them."""
     cpms_count: int | None = None
-    """How many stores +CPMS took when it was accepted last; None if it has not been set yet."""
+    """The number of stores that +CPMS took when it was accepted last; None if it has not been set yet."""
     cnmi_count: int | None = None
-    """How many values +CNMI took; None if it has not been set."""
+    """The number of values that +CNMI took; None if it has not been set."""
     cpms_positions: tuple[int, ...] = ()
     """The positions in the answer to +CPMS? of the memories that were set to `store`."""
     store_usage: tuple[StoreUsage, ...] = ()

@@ -240,8 +240,8 @@ class SettingsNegotiation:
     async def ensure_service_centre(self, *, is_missed: bool = False) -> bool:
         """Write the number of +CSCA if the SIM has lost it. Return True if it was lost and is there again.
 
-        `is_missed`: a module has refused a message for the lack of it, so that a text that is no number, or
-        an unreadable one, counts as lost, too. Raises ModemLost.
+        `is_missed`: a module has refused a message for the lack of it, so that a text that is not a
+        number, or an unreadable one, counts as lost, too. Raises ModemLost.
         """
         self._settings.set_charset(await self._read_setting("+CSCS"))
         number = await self._read_service_centre()
@@ -262,7 +262,7 @@ class SettingsNegotiation:
         return lost and bool(number)
 
     async def _write_service_centre(self, number: str) -> str | None:
-        """Set +CSCA and return what is read back. Some modules want a plain number whatever +CSCS is."""
+        """Set +CSCA and return what is read back. Some modules take only a plain number, with every +CSCS."""
         type_of_address = 145 if number.startswith("+") else 129
         read_back: str | None = None
         for shown in dict.fromkeys((encode_string(number, self._settings.current.charset), number)):

@@ -18,7 +18,7 @@ _TIMESTAMP_RE = re.compile(
 _PHONE_NUMBER_RE = re.compile(r"\+?[0-9*#abcABC]*")
 _ASCII_UCS2_RE = re.compile(r"(?:00[2-7][0-9A-Fa-f])+")
 SERVICE_CENTRE_RE = re.compile(r"(?=.*[1-9])\+?[0-9]{3,20}")
-"""What can be the number of a service centre."""
+"""A text that can be the number of a service centre."""
 _GSM_ASCII_RE = re.compile(r"[ !\"#%-?A-Za-z]*")
 """Characters that have the same code in ASCII and in the GSM alphabet."""
 
@@ -57,8 +57,8 @@ def decode_string(text: str, charset: str) -> str:
 def decode_setting(text: str, charset: str = "") -> str:
     """Decode a string of an answer in the character set in force, or return it as it is.
 
-    A string whose every four digits are an ASCII character in UCS2 is decoded with any character set: no name
-    and no number looks so, and another program may have left +CSCS at UCS2.
+    A string whose every four digits are an ASCII character in UCS2 is decoded with any character set: names
+    and numbers of modules never have this form, and another program may have left +CSCS at UCS2.
     """
     try:
         return decode_string(text, "UCS2" if _ASCII_UCS2_RE.fullmatch(text) else charset)

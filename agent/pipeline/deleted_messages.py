@@ -20,9 +20,9 @@ class DeletedMessages:
         self._emit = runtime.emit
         self._command_store = command_store
         self._deleted: dict[Slot, str] = {}
-        """What was deleted from each slot, until another message is announced in it."""
+        """The message that was deleted from each slot, until another message is announced in it."""
         self._kept: dict[Slot, str] = {}
-        """What the module has kept in each slot although it answered OK to the delete."""
+        """The message that the module has kept in each slot although it answered OK to the delete."""
         self._reported: set[tuple[Slot, str]] = set()
         """The messages for which it has been logged that the module does not delete them."""
 

@@ -150,7 +150,7 @@ class Receiver:
             await self._sweep_until_empty()
             self._next_sweep_at = _now() + self._sweep_delay_s()
             if self._not_yet_readable - self._recently_deleted:
-                self._modem.look_everywhere()
+                self._modem.include_every_store()
             self._not_yet_readable.clear()
         if not self._pending_events and not self._unacknowledged:
             self._runtime.deadlines.expect_within(TASK, self._sweep_due_at - _now() + OPERATION_DEADLINE_S)
@@ -236,12 +236,12 @@ class Receiver:
                     if isinstance(event, DirectDelivery):
                         await self._commit_direct_delivery(event)
                 arrival = asyncio.ensure_future(self._modem.next_event())
-                await asyncio.wait((task, arrival), return_when=asyncio.FIRST_COMPLETED)
-                if not arrival.done():
-                    arrival.cancel()
-                    break
-                if arrival.exception() is not None:
-                    break  # the modem is lost, and the operation fails as well
+                try:
+                    await asyncio.wait((task, arrival), return_when=asyncio.FIRST_COMPLETED)
+                    if not arrival.done() or arrival.exception() is not None:
+                        break  # the operation has ended, or the modem is lost and it fails as well
+                finally:
+                    arrival.cancel()  # has no effect on an event that has come
                 self._pending_events.append(arrival.result())
         except sqlite3.Error as error:
             self._recorder.log_failure(error)
@@ -255,7 +255,7 @@ class Receiver:
         self._burst_sweep_at = _now() + BURST_SWEEP_DELAY_S
 
     async def _read_slots(self, announced: Mapping[Slot, bool]) -> list[StoredMessage]:
-        """Return the messages in the slots that notifications named; True stands for a status report.
+        """Return the messages in the slots that notifications named. The value is True for a status report.
 
         A notification may name a wrong store or slot. If the slot is empty, refused, or holds something else,
         a sweep of every readable store is due.
@@ -272,10 +272,10 @@ class Receiver:
                     self._next_sweep_at = min(self._next_sweep_at, _now() + POLL_INTERVAL_S)
                     self._burst_sweep_at = inf  # the SIM would refuse it, too
                 else:
-                    self._look_everywhere(for_report=is_report)
+                    self._schedule_full_sweep(for_report=is_report)
                 continue
             if message is None or (is_report and not isinstance(message.message, pdu.StatusReport)):
-                self._look_everywhere(for_report=is_report)
+                self._schedule_full_sweep(for_report=is_report)
             if message is None:
                 if slot.index >= 0 and slot not in self._recently_deleted:
                     self._not_yet_readable.add(slot)
@@ -287,9 +287,9 @@ class Receiver:
             self._next_sweep_at = 0.0
         return sorted(unique, key=lambda message: message.sort_key)
 
-    def _look_everywhere(self, *, for_report: bool = False) -> None:
+    def _schedule_full_sweep(self, *, for_report: bool = False) -> None:
         """Make a sweep of every readable store due."""
-        self._modem.look_everywhere(for_report=for_report)
+        self._modem.include_every_store(for_report=for_report)
         self._next_sweep_at = 0.0
 
     async def _store_undelivered_events(self) -> None:
@@ -360,7 +360,7 @@ class Receiver:
             await self._deleted_messages.check_kept(message)
             result = await self._recorder.record(message, run=run)
             if is_announced and result.outcome is StoreOutcome.ALREADY_STORED:
-                self._look_everywhere()  # the announced message is another one, in another place
+                self._schedule_full_sweep()  # the announced message is another one, in another place
         freed = []
         for message in messages:
             self._extend_deadline()

@@ -85,9 +85,10 @@ def read_refused_event(error: CommandRefused, *, is_followed_up: bool = False) -
 
 def slot_silent_event(slot: Slot) -> Event:
     """Return the event for a slot that is skipped because the module does not answer when it is read."""
+    select = f'+CPMS="{slot.store}";' if slot.store else ""  # +CMGD deletes from the selected store
     text = (
         f"{slot}: the module does not answer when this slot is read; it is skipped, the other slots are read"
-        f" one by one; to delete its message: modem-agent at 'AT+CMGD={slot.index}'"
+        f" one by one; to delete its message: modem-agent at --force 'AT{select}+CMGD={slot.index}'"
     )
     return Event(EventKind.READ_REFUSED, text, severity=Severity.WARNING)
 

@@ -1,4 +1,4 @@
-"""The state that the senders of successive sessions share."""
+"""Backoffs and refusals that outlive a session of the sender."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class Sender:
 
     @property
     def awaited_result(self) -> str:
-        """What a message waits for whose body has left, as readable text; empty if there is none."""
+        """The message that waits for its result, with the time, as readable text; empty if there is none."""
         if self._awaiting_result is None:
             return ""
         reply_id, since = self._awaiting_result

@@ -10,7 +10,7 @@ bar devices that attach too often. So the interval between actions doubles, and 
 A port that is absent, in use or forbidden is only tried again, with backoff. So is a SIM that waits for its
 PIN: only a person can help.
 
-A module that has never been heard may be switched off; `agent.recovery.switch_on` decides then.
+A module that has never answered may be switched off; `agent.recovery.switch_on` decides then.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ _SHARED_ESCALATIONS = {
 """Failures that alternate with another one and share its count of actions and its interval."""
 _PORT_FAILURES = {Failure.PORT_UNAVAILABLE, Failure.PORT_ABSENT}
 _FAILURES_WITHOUT_POWER = {Failure.NO_RESPONSE, Failure.PORT_ABSENT}
-"""What a module looks like that is switched off: on a UART, and on USB."""
+"""The failures of a module that is switched off: on a UART, and on USB."""
 
 
 @dataclass(frozen=True, slots=True)

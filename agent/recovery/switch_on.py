@@ -1,4 +1,4 @@
-"""Decides when the power key of a module that has never been heard is pressed. Pure: times are passed in.
+"""Decides when the power key of a module that has never answered is pressed. Pure: times are passed in.
 
 Most HATs come up switched off. The key is pressed after half a minute without an answer, and again after
 waits that grow. A module that is off has no attach to lose, so the presses are not counted as resets.
@@ -25,7 +25,7 @@ class SwitchOnSchedule:
 
     def __init__(self, *, has_power_key: bool) -> None:
         self._may_be_off = has_power_key
-        """True until the module is heard for the first time, if its power key can be pressed."""
+        """True until the first answer of the module, if its power key can be pressed."""
         self._started_at: float | None = None
         self._last_pulse_at = -inf
         self._tries = 0

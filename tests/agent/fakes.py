@@ -100,7 +100,7 @@ class FakeModem:
         """Set the results of the next calls of an operation."""
         self.planned[operation].extend(outcomes)
 
-    def look_everywhere(self, *, for_report=False):
+    def include_every_store(self, *, for_report=False):
         """Do nothing: a sweep always reads every store."""
 
     # Control by the test

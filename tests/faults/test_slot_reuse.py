@@ -160,6 +160,19 @@ async def test_f122_silent_slot_is_skipped_and_named(tmp_path, message_format, i
         assert any(f"ME {index} is skipped" in note for note in world.modem.status.notes)
 
 
+async def test_f122_named_command_deletes_the_message_of_a_silent_slot(tmp_path, message_format):
+    """The log line has a command that selects the store and is executed as it is written there."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        world.store_pdu(1, COMMANDS[0])
+        silence_slot(world, 1, 20.0)
+        await world.start_and_settle(900)
+        (line,) = [line for line in world.log_lines(30) if "ME 1: the module does not" in line]
+        command = re.search(r"modem-agent at --force '(.*)'", line)[1]
+        assert command == 'AT+CPMS="ME";+CMGD=1'
+        await world.control_api.run_at_command({"line": command, "force": True})
+        assert world.stored_indices() == []
+
+
 async def test_f122_slot_that_is_answered_again(tmp_path, message_format):
     """A slot that was silent for a while is handled, and the store is listed again."""
     async with FaultWorld(tmp_path, message_format) as world:

@@ -360,3 +360,12 @@ async def test_f135_send_gives_up_waiting_with_the_reason(tmp_path):
         with pytest.raises(ControlError, match=r"searching.*it stays queued"):
             await world.control_api.wait_for_outcome(request)
         assert world.replies == [("queued", "hello")]
+
+
+async def test_f135_wait_for_a_number_that_sqlite_does_not_have(tmp_path):
+    """The request is refused with a sentence, and the connection stays open."""
+    async with FaultWorld(tmp_path, "pdu") as world:
+        await world.start_and_settle(20)
+        for number in (0, -1, 2**63, "1"):
+            with pytest.raises(ControlError, match="replies must be"):
+                await world.control_api.wait_for_outcome({"replies": [number]})
