@@ -91,13 +91,15 @@ def parse_pdu_mode_length(header: str) -> int | None:
     """Return <length> of a header of PDU mode, in octets without the service centre address; None without it.
 
     It is the first number after <index> and <stat>; <alpha> before it, or the comma of <alpha>, may be
-    missing, and other values may follow. If every number is in quotes, it is the last one.
+    missing, and other values may follow. If every number is in quotes, it is the last one. The result is 0
+    for a number that is too small for a message: some modules write 0, or the number of the sender.
     """
     skipped = {"+CMGL": 2, "+CMGR": 1}.get(header.partition(":")[0], 0)
     numbers = [value for value in parse_values(header)[skipped:] if value.number is not None]
-    return next(
+    length = next(
         (value.number for value in numbers if not value.quoted), numbers[-1].number if numbers else None
     )
+    return 0 if length is not None and 2 * (1 + length) < MIN_MESSAGE_DIGITS else length
 
 
 def pdu_digits(start: str, length: int) -> int:
@@ -116,7 +118,7 @@ def split_payload_line(line: str, length: int | None) -> tuple[str, str] | None:
     digits = line[: len(line) - len(line.lstrip(hexdigits))]
     if len(digits) < MIN_MESSAGE_DIGITS:
         return None
-    size = 0 if length is None else pdu_digits(digits, length)
+    size = pdu_digits(digits, length) if length else 0
     if not 0 < size <= len(digits):
         size = len(digits)
     elif not may_hold_message(line[size:]):

@@ -6,6 +6,7 @@ in `text_mode`: it has other headers, a counted payload (`+CSDH=1`) and another 
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -148,7 +149,7 @@ class PduFormat:
         message, is_intact = _decode_announced(raw, length)
         if not urc.text:
             message = Undecodable("it came without its header")
-        elif may_hold_message(raw[_announced_digits(raw, length) :]):
+        elif may_hold_message(raw[_message_digits(raw, length, message) :]):
             message = Undecodable("another message may have been joined to it")
         if isinstance(message, Undecodable):
             # There may be no second copy, so the header is kept, too.
@@ -198,7 +199,17 @@ def _decode_announced(
 
 def _announced_digits(raw: str, length: int | None) -> int:
     """Return the digits of a payload that <length> covers; all of them if it is not known or not valid."""
-    return len(raw) if length is None or not _HEX_PAIRS_RE.match(raw) else pdu_digits(raw, length)
+    return len(raw) if not length or not _HEX_PAIRS_RE.match(raw) else pdu_digits(raw, length)
+
+
+def _message_digits(
+    raw: str, length: int | None, message: pdu.Deliver | pdu.StatusReport | Undecodable
+) -> int:
+    """Return the digits of a message in a payload, by <length> or, if that is not known, by the message."""
+    if not length and not isinstance(message, Undecodable):
+        with contextlib.suppress(pdu.PduError):
+            return min(len(raw), len(pdu.encode(message).hex))
+    return _announced_digits(raw, length)
 
 
 def is_outgoing(status: ParameterValue) -> bool:

@@ -77,7 +77,7 @@ EMPTY_SLOT_RESPONSES = {
 
 @pytest.mark.parametrize("response", EMPTY_SLOT_RESPONSES.values(), ids=EMPTY_SLOT_RESPONSES)
 async def test_f48_empty_slot_is_read_once(tmp_path, message_format, response):
-    """The slot is read once (again after a bare ERROR), then the store is listed.
+    """The slot is read once (again after a bare ERROR), then both stores are listed at most twice.
 
     Nothing is deleted, and no warning is logged.
     """
@@ -92,7 +92,7 @@ async def test_f48_empty_slot_is_read_once(tmp_path, message_format, response):
         ]
         assert reads[0] == "AT+CMGR=7"
         assert reads.count("AT+CMGR=7") <= (2 if b"\nERROR" in response else 1)
-        assert 1 <= len(reads) - reads.count("AT+CMGR=7") <= 3
+        assert 1 <= len(reads) - reads.count("AT+CMGR=7") <= 4  # two looks into two stores
         assert world.interceptor.commands_matching(r"AT\+CMGD.*") == []
         assert world.log_lines(min_severity=30) == []
         world.deliver_pdu(PLAIN_SID_START)
@@ -156,7 +156,8 @@ async def test_f61_cmgr_header_variants(tmp_path, message_format, header):
         assert world.stored_indices() == []
         assert world.log_lines(min_severity=30) == []
         reads = [line for _, line in world.interceptor.commands[before:] if READ_COMMAND.fullmatch(line)]
-        assert reads == ["AT+CMGR=1"]
+        assert reads[0] == "AT+CMGR=1"
+        assert "AT+CMGR=1" not in reads[1:]
 
 
 @pytest.mark.parametrize("message_format", ["pdu"])

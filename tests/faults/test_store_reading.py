@@ -107,6 +107,8 @@ AMBIGUOUS_DELIVERIES = {
     "text and message in one line": b"+CMT: ,%d\r\n%s x %s\r\n" % (LENGTH, ONE, TWO),
     "both headers": b"+CMT: ,%d\r\n+CMT: ,%d\r\n%s\r\n" % (LENGTH, LENGTH, TWO),
     "first header lost": b"%s+CMT: ,%d\r\n%s\r\n" % (ONE, LENGTH, TWO),
+    "no length, header lost": b"+CMT: ,\r\n%s%s\r\n" % (ONE, TWO),
+    "sender in place of the length, header lost": b'+CMT: "000"\r\n%s%s\r\n' % (ONE, TWO),
     "joined to a URC": b"+CREG: 1+CMT: ,%d\r\n%s\r\n" % (LENGTH, TWO),
 }
 
