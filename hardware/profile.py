@@ -133,7 +133,7 @@ class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     cpms_counts: tuple[int, ...] = (1, 2, 3)
     """How many stores +CPMS takes at a time. Another number is refused with `cpms_refusal`."""
     notified_slot: str = '"{store}",{index}'
-    """What +CMTI and +CDSI name. Without `{store}` or `{index}` it is a wrong one, or nothing (`,-1`)."""
+    """What +CMTI and +CDSI name. Without `{store}` or `{index}` it is a wrong slot, or none (`,-1`)."""
     store_full_urc: str = ""
     """URC when a message did not fit; `{store}` is replaced by the name of the store."""
     sms_not_ready_refusal: str = "CMS 314"

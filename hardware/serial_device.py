@@ -45,7 +45,7 @@ def _is_serial_device(device: int, root: Path) -> bool:
     """Return True if the number of a character device belongs to a serial driver, or if that is not known."""
     major, minor = os.major(device), os.minor(device)
     subsystem = root / f"sys/dev/char/{major}:{minor}/subsystem"
-    if subsystem.resolve().name == "wwan":  # the ports of modules on PCIe, which are no terminals
+    if subsystem.resolve().name == "wwan":  # the ports of modules on PCIe, which are not terminals
         return True
     try:
         lines = (root / "proc/tty/drivers").read_text().splitlines()

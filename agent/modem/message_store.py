@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from agent.at.client import AtClient
+from agent.at.client import AtClient, ExclusiveAccess
 from agent.at.command import AtCommand
 from agent.at.error_codes import EMPTY_SLOT_ERRORS, ErrorKind
 from agent.at.errors import CommandRefused
@@ -127,14 +127,7 @@ class MessageStore:
             return None
         self._used_slots.clear()
         async with self._client.exclusive() as access:
-            try:
-                return await self._reader.read_slot(access, slot)
-            except CommandRefused as error:
-                if error.kind is not ErrorKind.PLAIN:
-                    raise
-            # A plain ERROR may mean that the slot is empty. The list of the store shows it.
-            listed = await self._reader.read_store(access, slot.store)
-        return next((message for message in listed if message.slot == slot), None)
+            return await self._read_slot(access, slot)
 
     async def delete(self, slot: Slot, raw: str | None = None) -> bool:
         """Delete the message in one slot. An empty slot counts as deleted.
@@ -145,7 +138,7 @@ class MessageStore:
         """
         async with self._client.exclusive() as access:
             if raw is not None and slot not in self._reader.fresh_slots:
-                message = await self._reader.read_slot(access, slot)
+                message = await self._read_slot(access, slot)
                 if message is None or message.raw != raw:
                     return message is None
             await self._reader.select_store(access, slot.store)
@@ -163,6 +156,16 @@ class MessageStore:
                 if used is None or self._used_slots[slot.store] != used - 1:
                     self._reader.fresh_slots.clear()
             return True
+
+    async def _read_slot(self, access: ExclusiveAccess, slot: Slot) -> StoredMessage | None:
+        """Read a slot. A plain ERROR may mean that it is empty, which the list of its store shows then."""
+        try:
+            return await self._reader.read_slot(access, slot)
+        except CommandRefused as error:
+            if error.kind is not ErrorKind.PLAIN:
+                raise
+        listed = await self._reader.read_store(access, slot.store)
+        return next((message for message in listed if message.slot == slot), None)
 
     def _due_stores(self) -> list[str]:
         """Return the stores of the next sweep in the order in which they are read."""

@@ -212,7 +212,7 @@ class FaultInjector:
                     end(self, fault)
 
     def clear(self) -> None:
-        """Remove all faults; what a begun one has changed stays so until its time is over."""
+        """Remove all faults. The effect of one that has begun lasts until its time is over."""
         for added in self._faults:
             if added.timer is not None:
                 added.timer.cancel()

@@ -21,7 +21,7 @@ MAX_ANSWER_OCTETS = 1024
 
 
 class _LoopbackResolver(abc.AbstractResolver):
-    """Resolves `localhost` and names below it without asking anybody (RFC 6761 6.3), others as usual."""
+    """Resolves `localhost` and names below it without a name server (RFC 6761 6.3), others as usual."""
 
     def __init__(self) -> None:
         self._others = aiohttp.ThreadedResolver()

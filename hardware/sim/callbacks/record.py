@@ -1,4 +1,4 @@
-"""One callback: what is sent to whom, its state, and what each try got."""
+"""One callback: its URL and parameters, its state, and the result of each try."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class CallbackState(StrEnum):
     FAILED = "failed"
     """No try was answered 2xx, and no further one follows."""
     NOT_SENT = "not sent"
-    """Nothing was called: the host is not allowed, or too many callbacks wait."""
+    """No request was made: the host is not allowed, or too many callbacks wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ class Callback:
     """Monotonic time of the first try in seconds."""
     state: CallbackState = CallbackState.WAITING
     note: str = ""
-    """Why nothing was called; empty otherwise."""
+    """The reason why no request was made; empty otherwise."""
     tries: list[CallbackTry] = field(default_factory=list)
 
     def to_json(self) -> dict[str, object]:

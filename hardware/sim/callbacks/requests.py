@@ -23,7 +23,7 @@ USER_AGENT = "modem-agent-sandbox"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackRequest:
-    """What the HTTP client sends, and how long it waits."""
+    """The request that the HTTP client sends, and its timeouts."""
 
     method: str
     url: str

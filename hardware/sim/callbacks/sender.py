@@ -1,4 +1,4 @@
-"""Sends callbacks: some at once to each receiver, again after failures; keeps what each try got.
+"""Sends callbacks: some at once to each receiver, again after failures; keeps the result of each try.
 
 A receiver that is slow or does not answer delays only its own callbacks. The callbacks of one Command start
 in the order of its states; a later one does not wait for the retries of an earlier one. Waits are timers of
@@ -35,7 +35,7 @@ MAX_TRIES_AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackRules:
-    """Whom callbacks may call, and when a try is repeated. The vendors publish no numbers for Commands."""
+    """The hosts that callbacks may call, and when a try is repeated. The vendors publish no numbers for Commands."""
 
     allowed_hosts: frozenset[str] = frozenset()
     """Hosts that may be called besides this machine's loopback addresses, in lower case."""

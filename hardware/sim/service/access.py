@@ -1,10 +1,10 @@
-"""Who may call the REST API: the account's token, an API key, and bearer tokens with an end.
+"""The credentials of the REST API: the account's token, an API key, and bearer tokens that expire.
 
     Basic   ACCOUNT_SID:TOKEN, or KEY_SID:KEY_SECRET
-    Bearer  an access token from the token endpoint, or the account's token itself, which has no end
+    Bearer  an access token from the token endpoint, or the account's token itself, which does not expire
 
-An open sandbox accepts anything, also nothing. A caller that names an account by Basic is then taken at its
-word: its Commands belong to that account.
+An open sandbox accepts anything, also nothing. If a caller names an account by Basic, its Commands belong
+to that account.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class ConnectionOverrides:
     retries: int | None = None
     """`rc`, 0 to 5: tries after the first one."""
     causes: tuple[RetryCause, ...] | None = None
-    """`rp`: the failures that are tried again; `all` stands for each of them."""
+    """`rp`: the failures that are tried again; `all` means each of them."""
     connect_timeout_s: float | None = None
     """`ct`, 100 to 10000 ms."""
     read_timeout_s: float | None = None
@@ -65,7 +65,7 @@ class CallbackUrl:
 
     @property
     def is_loopback(self) -> bool:
-        """True if the request stays on this machine, whatever a name server says."""
+        """True if the request stays on this machine: no name server is asked about these hosts."""
         name = self.host.removesuffix(".")
         if name == "localhost" or name.endswith(".localhost"):
             return True
@@ -79,7 +79,7 @@ class CallbackUrl:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    """Whom a resource calls, and how. Without a URL nobody is called."""
+    """The URL and the method of a resource's callbacks. Without a URL there are none."""
 
     url: CallbackUrl | None = None
     method: CallbackMethod = "POST"
@@ -100,7 +100,7 @@ def parse_callback_url(text: str) -> CallbackUrl:
     try:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port
-    except ValueError:  # brackets that do not match, a port that is no number or too large
+    except ValueError:  # brackets that do not match, a port that is not a number or too large
         raise ValueError("its host or port is impossible") from None
     if parts.scheme not in ("http", "https") or not host:
         raise ValueError("it must be an absolute http or https URL")

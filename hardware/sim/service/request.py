@@ -45,7 +45,7 @@ class CreateRequest:
     include_sid: IncludeSid = "none"
     delivery_receipt: bool = True
     callback: Webhook = NO_WEBHOOK
-    """Whom to call about the status."""
+    """The URL and method of the callbacks about the status."""
 
     @property
     def content(self) -> str | bytes:

@@ -47,7 +47,7 @@ class CommandResource:
     mt_messages: list[MtMessage] = field(default_factory=list)
     """The messages that were sent for it."""
     callback: Webhook = NO_WEBHOOK
-    """Whom to call about the status."""
+    """The URL and method of the callbacks about the status."""
     account_sid: str | None = None
     """The account that created it; None if that is not known, as with messages from a SIM."""
     error_code: int | None = None

@@ -74,7 +74,7 @@ class ServiceSim:
         return ""
 
     def webhook(self, product: Product) -> Webhook:
-        """Return whom to call about a message from the SIM."""
+        """Return URL and method of the callbacks about a message from the SIM."""
         if not product.has_fleets:
             return self.commands_callback
         return NO_WEBHOOK if self.fleet is None else self.fleet.webhooks["SmsCommands"]
@@ -210,7 +210,7 @@ class SimCollection:
     def update(self, name: str, parameters: Mapping[str, str]) -> ServiceSim:
         """Change what is given; raises ServiceError and changes nothing then."""
         sim = self.fetch(name)
-        parse_webhook(parameters, "Callback")  # an update is done at once, and nobody is called about it
+        parse_webhook(parameters, "Callback")  # an update is done at once and causes no callback
         statuses = SUPER_SIM_NEW_STATUSES if self.product.has_fleets else WIRELESS_NEW_STATUSES
         status = parse_choice(parameters, "Status", statuses, "") or sim.status
         unique_name = sim.unique_name

@@ -471,6 +471,16 @@ def test_delete_of_an_empty_slot_succeeds(run_scripted_modem, answer):
     run_scripted_modem(scenario, table={"AT+CMGD=7": answer})
 
 
+def test_delete_of_an_empty_slot_that_reads_as_a_plain_error_succeeds(run_scripted_modem):
+    """The list shows that the slot is empty: another delete has freed it, so it is not deleted."""
+
+    async def scenario(modem, script):
+        assert await modem.delete(Slot("ME", 7), HI)
+        assert script.received_lines == ["AT+CMGR=7", "AT+CMGL=4"]
+
+    run_scripted_modem(scenario, table={"AT+CMGR=7": ERROR, "AT+CMGL=4": OK})
+
+
 def test_refused_delete_is_raised(run_scripted_modem):
     """The error carries the reason."""
 
