@@ -159,7 +159,7 @@ class ScheduledFault:
     timer: TimerHandle | None = None
     """Set until the fault begins."""
     remaining: int = 0
-    """How often a begun fault may still occur; negative means without limit."""
+    """The number of times that a fault that has begun may still occur; negative means without limit."""
 
     def matches(self, name: str, subject: str) -> bool:
         """Return True if it is the fault `name` and affects the command or URC `subject`."""
@@ -395,4 +395,4 @@ FAULT_ENDINGS: dict[str, Callable[[FaultInjector, Fault], None]] = {
     "sim-removed": lambda faults, _: faults.module.reinsert_sim(),
     "registration-lost": lambda faults, _: faults.module.search_network(),
 }
-"""How the faults among `FAULT_ACTIONS` that last for a time end."""
+"""The ends of those among `FAULT_ACTIONS` that last for a time."""

@@ -35,7 +35,10 @@ MAX_TRIES_AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackRules:
-    """The hosts that callbacks may call, and when a try is repeated. The vendors publish no numbers for Commands."""
+    """The hosts that callbacks may call, and when a try is repeated.
+
+    The vendors publish no numbers for Commands.
+    """
 
     allowed_hosts: frozenset[str] = frozenset()
     """Hosts that may be called besides this machine's loopback addresses, in lower case."""
