@@ -78,7 +78,7 @@ class StoreReader:
         self._scan_results.clear()
 
     async def read_store(self, access: ExclusiveAccess, store: str) -> list[StoredMessage]:
-        """List a store, or read it slot by slot if listing is refused.
+        """List a store, or read it slot by slot if listing is refused or shows too few entries.
 
         Each sweep tries the list first, because a module may refuse it for a while only. An error of the SIM
         is raised, since it would prevent reading, too.
@@ -107,7 +107,8 @@ class StoreReader:
         entries = [used_format.parse_list_entry(line, store) for line in response.information]
         lacks_payload = used_format.cmgf == 0 and any(isinstance(entry, Slot) for entry in entries)
         is_doubtful = response.is_doubtful or lacks_payload
-        if is_doubtful or any(parse_values(line.text).get(0).number is None for line in response.information):
+        indices = {parse_values(line.text).get(0).number for line in response.information} - {None}
+        if is_doubtful or len(indices) < len(response.information):
             self.damaged_stores.add(store)
         if is_doubtful:  # a payload may be that of another entry: each slot is read alone
             entries = [entry.slot if isinstance(entry, StoredMessage) else entry for entry in entries]
@@ -122,6 +123,10 @@ class StoreReader:
                 message := await self._read_consistently(access, message)
             ) is not None and message.slot is not None:
                 found[message.slot] = message
+        if store in self.damaged_stores:
+            used, _ = await self.read_usage(access, store)
+            if used is None or used > len(indices):  # the header of an entry is missing
+                return await self._scan_slots(access, store, None)
         self.fresh_slots |= found.keys()
         return list(found.values())
 

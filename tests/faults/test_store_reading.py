@@ -28,14 +28,14 @@ def commands_before_first_delete(world):
     return commands[: next(at for at, line in enumerate(commands) if line.startswith("AT+CMGD"))]
 
 
-def lose_in_lists(world, pattern, times):
-    """Remove what matches from the responses to lists."""
+def lose_in_lists(world, pattern, times, replacement=b""):
+    """Remove or replace what matches in the responses to lists."""
     remaining = [times]
 
     def filter_output(data):
         if re.fullmatch(LIST_COMMAND, world.interceptor.last_command) and b"+CMGL: " in data and remaining[0]:
             remaining[0] -= 1
-            return pattern.sub(b"", data)
+            return pattern.sub(replacement, data)
         return data
 
     world.interceptor.filter_to_agent = filter_output
@@ -52,6 +52,23 @@ async def test_f115_entries_of_a_damaged_list_are_read_alone(tmp_path, message_f
         await world.start_and_settle(400)
         assert sorted(world.executed) == TEXTS
         assert "AT+CMGR=1" in commands_before_first_delete(world)
+        assert world.stored_indices() == []
+        assert world.query_journal("SELECT count(*) FROM ignored") == [(0,)]
+
+
+DAMAGED_HEADERS = {"lost": b"", "without its colon": rb"+CMGL 3,\1", "without its index": rb"+CMGL: ,\1"}
+
+
+@pytest.mark.parametrize("times", [1, -1], ids=["once", "always"])
+@pytest.mark.parametrize("replacement", DAMAGED_HEADERS.values(), ids=DAMAGED_HEADERS)
+async def test_f115_entry_whose_header_is_damaged(tmp_path, message_format, replacement, times):
+    """The list does not show the slot of a message, although the module counts it: the slots are read."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        for index, message in enumerate(COMMANDS, 1):
+            world.store_pdu(index, message)
+        lose_in_lists(world, re.compile(rb"\+CMGL: 3,([^\r]*)"), times, replacement)
+        await world.start_and_settle(60)
+        assert sorted(world.executed) == TEXTS
         assert world.stored_indices() == []
         assert world.query_journal("SELECT count(*) FROM ignored") == [(0,)]
 
