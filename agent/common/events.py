@@ -184,6 +184,8 @@ class Event:
     """SID of the Command."""
     reply_id: int | None = None
     """Row of the outgoing message in the journal."""
+    slot: str = ""
+    """The slot of the module that the event is about, such as `ME 3`."""
     content: str | bytes | None = None
     """The text or octets of the SMS message. They may be private: `str(event)` leaves them out."""
     condition: Condition | None = None

@@ -41,7 +41,7 @@ class LogThrottle:
         self._emit = emit
         self._clock = clock
         self._lines: dict[str, _ThrottleState] = {}
-        """By kind and message with the digits masked; the line that was seen last is last."""
+        """By slot, kind, and message with the digits masked; the line that was seen last is last."""
         self._logged_conditions: set[Condition] = set()
         """Conditions whose start was logged and whose end was not."""
 
@@ -51,7 +51,7 @@ class LogThrottle:
             self._emit(event)
             return
         now = self._clock()
-        key = _DIGITS.sub("#", f"{event.kind}: {event.message}")
+        key = f"{event.slot} " + _DIGITS.sub("#", f"{event.kind}: {event.message}")
         state = self._lines.pop(key, None)
         is_new = state is None or now - state.last_seen_at >= max(FORGET_AFTER_S, state.interval_s)
         if state is None or is_new or event.resolves in self._logged_conditions:

@@ -147,13 +147,15 @@ class StoreReader:
                 raise last.refusal
             return []
         found: list[StoredMessage] = []
-        seen, any_slot_answered = 0, False
-        for index in range(total + 1):  # some count from 0, most from 1
-            if seen == used:
-                break
-            slot = Slot(store, index)
-            if self._silent_slots.is_skipped(slot, now):
-                seen += 1
+        silent = [slot for slot in self._silent_slots.skipped if slot.store == store]
+        seen, any_slot_answered = len(silent), False
+        slots = [Slot(store, index) for index in range(total + 1)]  # some count from 0, most from 1
+        for slot in [*(slot for slot in slots if slot not in silent), *silent]:
+            if slot in silent:
+                if found or self._silent_slots.is_skipped(slot, now):
+                    continue  # what was found is returned before a slot that may silence the module is read
+                seen -= 1
+            elif seen == used:
                 continue
             try:
                 used_format, response = await self._exchange_for_slot(access, slot)

@@ -90,13 +90,13 @@ def slot_silent_event(slot: Slot) -> Event:
         f"{slot}: the module does not answer when this slot is read; it is skipped, the other slots are read"
         f" one by one; to delete its message: modem-agent at --force 'AT{select}+CMGD={slot.index}'"
     )
-    return Event(EventKind.READ_REFUSED, text, severity=Severity.WARNING)
+    return Event(EventKind.READ_REFUSED, text, severity=Severity.WARNING, slot=str(slot))
 
 
 def not_deleted_event(slot: Slot, reason: str) -> Event:
     """Return the event for a message that the module keeps although it was to be deleted."""
     text = f"{slot}: {reason}; the message stays in the module and is not run again"
-    return Event(EventKind.NOT_DELETED, text, severity=Severity.WARNING)
+    return Event(EventKind.NOT_DELETED, text, severity=Severity.WARNING, slot=str(slot))
 
 
 def nearly_full_event(store: str, used: int, capacity: int) -> Event:

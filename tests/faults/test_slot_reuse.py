@@ -123,16 +123,16 @@ async def test_f116_simple_deletes_need_no_further_read(tmp_path, message_format
         assert world.executed == TEXTS[:3]
 
 
-def silence_slot(world, index, silence_s):
-    """Make the module deaf for a while after each command that reads this slot while it is used."""
+def silence_slots(world, indices, silence_s):
+    """Make the module deaf for a while after each command that reads one of these slots while it is used."""
     state = {"deaf_until": 0.0}
-    reads = re.compile(rf"AT\+CMG(L=.*|R={index})")
+    reads = {at: re.compile(rf"AT\+CMG(L=.*|R={at})") for at in indices}
 
     def filter_to_module(data):
         if world.loop.time() < state["deaf_until"]:
             return b""
         line = data.strip().decode("latin-1")
-        if reads.fullmatch(line) and index in world.stored_indices():
+        if any(reads[at].fullmatch(line) for at in world.stored_indices() if at in reads):
             state["deaf_until"] = world.loop.time() + silence_s
             return b""
         return data
@@ -147,7 +147,7 @@ async def test_f122_silent_slot_is_skipped_and_named(tmp_path, message_format, i
     async with FaultWorld(tmp_path, message_format) as world:
         for each in range(1, 4):
             world.store_pdu(each, COMMANDS[each - 1])
-        silence_slot(world, index, silence_s)
+        silence_slots(world, [index], silence_s)
         await world.start_and_settle(900)
         others = [text for each, text in enumerate(TEXTS[:3], 1) if each != index]
         assert world.executed == others
@@ -164,7 +164,7 @@ async def test_f122_named_command_deletes_the_message_of_a_silent_slot(tmp_path,
     """The log line has a command that selects the store and is executed as it is written there."""
     async with FaultWorld(tmp_path, message_format) as world:
         world.store_pdu(1, COMMANDS[0])
-        silence_slot(world, 1, 20.0)
+        silence_slots(world, [1], 20.0)
         await world.start_and_settle(900)
         (line,) = [line for line in world.log_lines(30) if "ME 1: the module does not" in line]
         command = re.search(r"modem-agent at --force '(.*)'", line)[1]
@@ -173,12 +173,38 @@ async def test_f122_named_command_deletes_the_message_of_a_silent_slot(tmp_path,
         assert world.stored_indices() == []
 
 
+@pytest.mark.parametrize("silence_s", [20.0, 130.0])
+async def test_f122_two_silent_slots_are_both_named(tmp_path, message_format, silence_s):
+    """The others are handled before one of the silent slots is tried again, and the log has both."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        for index, message in enumerate(COMMANDS, 1):
+            world.store_pdu(index, message)
+        silence_slots(world, [1, 2], silence_s)
+        await world.start_and_settle(900)
+        assert world.executed == TEXTS[2:]
+        await world.advance(900)
+        for index in (1, 2):
+            assert any(f"ME {index}: the module does not" in line for line in world.log_lines(30))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_f123_each_message_that_stays_is_named(tmp_path, message_format, count):
+    """Several messages that cannot be deleted have one line each."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        for index in range(1, count + 1):
+            world.store_pdu(index, COMMANDS[index - 1])
+        world.interceptor.answer(r"AT\+CMGD=\d", b"\r\n+CMS ERROR: 500\r\n", times=0)
+        await world.start_and_settle(3600)
+        for index in range(1, count + 1):
+            assert len([line for line in world.log_lines(30) if f"ME {index}: " in line]) == 1
+
+
 async def test_f122_slot_that_is_answered_again(tmp_path, message_format):
     """A slot that was silent for a while is handled, and the store is listed again."""
     async with FaultWorld(tmp_path, message_format) as world:
         world.store_pdu(1, COMMANDS[0])
         world.store_pdu(2, COMMANDS[1])
-        silence_slot(world, 1, 20.0)
+        silence_slots(world, [1], 20.0)
         await world.start_and_settle(300)
         assert world.executed == [TEXTS[1]]
         world.interceptor.filter_to_module = lambda data: data

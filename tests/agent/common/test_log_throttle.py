@@ -1,6 +1,7 @@
 """Repeated log events are throttled; some are always logged."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -90,6 +91,13 @@ def test_events_of_commands_and_messages_are_never_throttled(throttle_bench):
     ]
     throttle_bench.repeat(*events, every=1, seconds=10)
     assert len(throttle_bench.logged_at) == 30
+
+
+def test_slots_of_the_module_are_throttled_apart(throttle_bench):
+    """Each slot is named, although two lines differ only in digits; the line of each repeats as others do."""
+    events = [replace(refusal(), message=f"ME {at}: kept", slot=f"ME {at}") for at in (1, 2)]
+    throttle_bench.repeat(*events, every=10, seconds=50)
+    assert throttle_bench.logged == events
 
 
 def test_alternating_registration_is_throttled(throttle_bench):
