@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo sandbox wheel quick test soak peers test-system crashes powercuts check format coverage bench measure fuzz hunt clean
+.PHONY: help demo sandbox wheel quick test test-long soak peers test-system crashes powercuts check format coverage bench measure fuzz hunt clean
 
 # Another interpreter has an environment of its own: PYTHON=python3.13 uses .venv-3.13.
 PYTHON ?= python3
@@ -38,12 +38,17 @@ wheel: $(VENV)/.demo  ## what is installed on a device, and the source archive, 
 
 quick: $(VENV)/.test  ## unit tests only, under a minute on two cores
 	@TMPDIR=$$($(BIN)/python tests/scratch_dir.py) $(BIN)/python -m pytest --quiet --numprocesses=auto --dist=worksteal \
-		-m "not system and not real_time" $(ARGS) tests/architecture tests/pdu tests/hardware \
+		-m "not system and not real_time and not long" $(ARGS) tests/architecture tests/pdu tests/hardware \
 		$(addprefix tests/agent/,at common recovery service)
 
-test: $(VENV)/.test  ## all tests that need no root
-	@echo "Left out: the group 'system' (needs root and Debian programs); 'make test-system' runs it."
-	TMPDIR=$$($(BIN)/python tests/scratch_dir.py) $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal -m "not system" $(ARGS)
+test: $(VENV)/.test  ## all tests of some minutes that need no root
+	@echo "Left out: the groups 'long' ('make test-long') and 'system' ('make test-system', needs root)."
+	TMPDIR=$$($(BIN)/python tests/scratch_dir.py) $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal \
+		-m "not system and not long" $(ARGS)
+
+test-long: $(VENV)/.test  ## the group 'long': seeds of the soak, and agents that are killed at each step
+	TMPDIR=$$($(BIN)/python tests/scratch_dir.py) $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal \
+		-m "long and not system" $(ARGS)
 
 soak: $(VENV)/.test  ## virtual days of the whole agent, checked against its promises; SEEDS=2000, or SEED=17 to repeat one
 	@PYTHONPATH=tests/simulation $(BIN)/python -m soak --days $(DAYS) $(if $(SEED),--seed $(SEED) --trace soak-$(SEED).trace,--seeds $(SEEDS)) $(ARGS)

@@ -2,11 +2,14 @@
 
 import random
 
+import pytest
+
 from crash.kill_run import KillRun
 
 KILLS = 20
 
 
+@pytest.mark.long
 async def test_promises_hold_when_killed_at_random_times(tmp_path):
     """Each Command runs as often as promised and is answered once; no item stays open and no process
     survives."""

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from crash import mutants
 
 APPLY_ALL_MUTANTS = (
@@ -12,6 +14,7 @@ APPLY_ALL_MUTANTS = (
 )
 
 
+@pytest.mark.long
 def test_every_mutant_can_be_applied():
     """The function that a mutant replaces exists and takes the same arguments."""
     places = os.pathsep.join([str(Path(mutants.__file__).parents[1]), *filter(None, sys.path)])

@@ -154,6 +154,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("tail", "how"),
     [(tail, how) for tail in ("", "-wal") for how in DAMAGE if (tail, how) != ("-wal", "half of it")],
@@ -201,6 +202,7 @@ main()
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("years", [30, -40])
 async def test_clock_jump_of_years_changes_nothing(sandbox_env, tmp_path, years):
     """The clock jumps and jumps back: no Command expires, runs twice or waits."""

@@ -35,6 +35,7 @@ async def _has_ended(process):
     return True
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "step", "least"), [("commit", 1, 5), ("write", 3, 9)])
 async def test_promises_hold_when_killed_after_each_step(sandbox_env, kind, step, least):
     """Each Command runs and is answered at most once, its state is final, and the store is empty.

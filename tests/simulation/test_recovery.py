@@ -95,6 +95,7 @@ async def test_data_link_prevents_resets(tmp_path):
         assert "recovery.may_drop_data = true" in str(recovery_warnings[0])
 
 
+@pytest.mark.long
 async def test_module_switched_on_after_a_day_is_used_within_two_minutes(tmp_path):
     """A Command runs within two minutes, even if the agent has just begun its longest wait."""
     async with World(tmp_path) as world:

@@ -24,6 +24,7 @@ QUICK_MUTANTS = (
 """Mutants that are quick to detect; `python -m soak --mutants` runs all of them."""
 
 
+@pytest.mark.long
 def test_seeds_have_no_findings():
     """Fifty short seeds have no findings; `make soak SEEDS=2000` runs more seeds and whole days."""
     context = multiprocessing.get_context("spawn")
@@ -36,6 +37,7 @@ def test_seeds_have_no_findings():
     assert {each.seed: each.findings for each in outcomes if each.findings} == {}
 
 
+@pytest.mark.long
 def test_command_reports_findings_and_writes_trace(capfd, tmp_path, monkeypatch):
     """With a mutant the command exits with 1, writes the trace and prints how to repeat the seed."""
     monkeypatch.chdir(tmp_path)
@@ -51,6 +53,7 @@ def test_command_reports_findings_and_writes_trace(capfd, tmp_path, monkeypatch)
     assert (tmp_path / "soak-0.trace").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("hash_seed", ["0", "1"])
 def test_trace_is_the_same_on_every_python(hash_seed):
     """The digest does not depend on the Python version or on the hash seed."""
@@ -71,6 +74,7 @@ def test_trace_is_the_same_on_every_python(hash_seed):
         assert done.stdout.strip() == expected, (python, done.stderr[-500:])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", QUICK_MUTANTS)
 def test_mutant_is_detected(name):
     """The seed of a mutant finds it, and has no findings without the mutant."""

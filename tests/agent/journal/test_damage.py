@@ -165,6 +165,7 @@ def test_log_of_a_lost_file_is_kept(journal_env, factories, lost):
     assert ("only its log is left" if lost == "missing" else "it is empty") in journal_env.damage_messages[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(12))
 def test_rows_on_readable_pages_are_kept(journal_env, tmp_path, factories, seed):
     """Pages at random are garbage: no Command that was done is run again."""
@@ -184,6 +185,7 @@ def test_rows_on_readable_pages_are_kept(journal_env, tmp_path, factories, seed)
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(12))
 def test_cut_file_runs_no_old_command_again(journal_env, factories, seed):
     """No Command that is older than the deduplication horizon is run, wherever the file was cut."""
@@ -346,6 +348,7 @@ def test_repeated_damage_is_repaired_every_ten_minutes(journal_env):
     assert len(journal_env.damage_messages) == len(damaged_copies(journal_env)) == 2
 
 
+@pytest.mark.long
 def test_repair_survives_a_crash_at_any_step(journal_env, factories, file_operations):
     """A later start has all rows, wherever the crash comes, also if the next start crashes early, too."""
     commands = filled_journal(journal_env, factories, 20)
