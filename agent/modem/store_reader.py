@@ -254,7 +254,7 @@ class StoreReader:
                 if not message.is_intact:
                     self._miscounts_length = not isinstance(message.message, Undecodable)
                 return message
-        if message is None or message.slot is None or refusals == MAX_READS:
+        if message is None or message.slot is None or (refusals == MAX_READS and not message.is_doubtful):
             return message
         self.damaged_stores.add(message.slot.store)
         return None  # its content is still unknown: the next sweep reads it again

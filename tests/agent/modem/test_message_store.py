@@ -424,6 +424,18 @@ def test_read_refused_by_a_plain_error_uses_the_list(run_scripted_modem):
     run_scripted_modem(scenario, table={"AT+CMGR=7": ERROR, "AT+CMGL=4": listing(("+CMGL: 7,1,,17", HI))})
 
 
+def test_doubtful_message_that_cannot_be_read_again_is_not_returned(run_scripted_modem):
+    """It may be the message of another slot, so it must be neither stored nor deleted."""
+    readings = [b"\r\n+CMGR: 0,,17\r\nlow battery\r\n" + HI.encode() + b"\r\n" + OK]
+
+    async def scenario(modem, script):
+        assert await modem.read(Slot("ME", 7)) is None
+        assert script.received_lines.count("AT+CMGR=7") == 6
+
+    table = {"AT+CMGR=7": lambda _: readings.pop(0) if readings else b"\r\n+CMS ERROR: 320\r\n"}
+    run_scripted_modem(scenario, table=table)
+
+
 def test_read_error_does_not_mean_an_empty_slot(run_scripted_modem):
     """An error of a busy SIM is raised."""
 
