@@ -98,7 +98,7 @@ class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     answers: dict[str, str] = msgspec.field(default_factory=dict)
     """Further commands, with their values, and the information text of each."""
     number_style: NumberStyle = "plain"
-    """How numbers are written in answers and URCs: plain, padded with zeros to three digits, with blanks
+    """The form of numbers in answers and URCs: plain, padded with zeros to three digits, with blanks
     around them, or in quotes (except in the headers of messages)."""
     ati: tuple[str, ...] = ("{manufacturer}", "{model}", "Revision: {revision}")
     """The lines of the answer to ATI; the names of the keys above are replaced by their values."""
@@ -131,9 +131,9 @@ class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     first_index: int = 1
     cpms_refusal: str = "CMS 302"
     cpms_counts: tuple[int, ...] = (1, 2, 3)
-    """How many stores +CPMS takes at a time. Another number is refused with `cpms_refusal`."""
+    """The numbers of stores that +CPMS takes at a time. Another number is refused with `cpms_refusal`."""
     notified_slot: str = '"{store}",{index}'
-    """What +CMTI and +CDSI name. Without `{store}` or `{index}` it is a wrong slot, or none (`,-1`)."""
+    """The slot in +CMTI and +CDSI. Without `{store}` or `{index}` it is a wrong one or none (`,-1`)."""
     store_full_urc: str = ""
     """URC when a message did not fit; `{store}` is replaced by the name of the store."""
     sms_not_ready_refusal: str = "CMS 314"

@@ -3,7 +3,7 @@
 It loads the file, then runs one Command at a time until the handler manager closes the pipe.
 """
 
-# ruff: noqa: PTH116, PTH119, PTH120, PTH123, SIM105
+# ruff: noqa: PTH116, PTH118, PTH119, PTH120, PTH123, SIM105
 # pathlib and contextlib would cost each handler process memory and start-up time.
 
 from __future__ import annotations
@@ -78,10 +78,23 @@ class _HandlerDirectoryFinder:
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         """Return the spec of a top-level module, see importlib.abc. Raises ImportError."""
         found = PathFinder.find_spec(name, [self._directory]) if path is None else None
-        if found is not None and found.has_location and found.origin is not None:
-            for error in check_permissions(found.origin, os.stat(found.origin)):
+        for file in () if found is None else _list_files(found):
+            for error in check_permissions(file, os.stat(file)):
                 raise ImportError(error, name=name)
         return found
+
+
+def _list_files(spec: ModuleSpec) -> list[str]:
+    """Return the file of a module, or all files and folders of a package: it finds its modules by itself."""
+    if spec.submodule_search_locations is None:
+        return [spec.origin] if spec.origin is not None and spec.has_location else []
+    return [
+        os.path.join(folder, name)
+        for location in spec.submodule_search_locations
+        for folder, _, names in os.walk(location)
+        for name in ("", *names)
+        if not name.startswith(".")  # not a module, perhaps the lock of an editor
+    ]
 
 
 def handle_call(module: ModuleType, frame: Frame) -> Frame:

@@ -76,6 +76,23 @@ BAD_FILES = {
         ),
         "bad.py",
     ),
+    "imports a package with a writable file": (
+        lambda directory: (
+            (directory / "_shared").mkdir(0o755),
+            write(directory / "_shared" / "__init__.py", ""),
+            write(directory / "_shared" / "table.py", "x = 1\n", 0o666),
+            write(directory / "bad.py", HEAD + "from _shared import table\n"),
+        ),
+        "bad.py",
+    ),
+    "imports from a writable folder": (
+        lambda directory: (
+            (directory / "_shared").mkdir(),
+            (directory / "_shared").chmod(0o777),
+            write(directory / "bad.py", HEAD + "import _shared\n"),
+        ),
+        "bad.py",
+    ),
     "invalid option": (
         lambda directory: write(
             directory / "bad.py", HEAD + '@handler("bad", timeout_s=0)\ndef bad(c): return "bad"\n'
@@ -106,6 +123,24 @@ BAD_FILES = {
         "bad",
     ),
 }
+
+
+@pytest.mark.real_time
+async def test_f133_import_of_a_package_in_the_handler_directory(handler_directory):
+    """Its files are found, and the lock file of an editor in it does no harm."""
+    (handler_directory / "_shared").mkdir(0o755)
+    write(handler_directory / "_shared" / "table.py", "answer = 'good'\n")
+    (handler_directory / "_shared" / ".#table.py").symlink_to("user@host.1")
+    text = HEAD + "from _shared import table\n@handler('good')\ndef good(c): return table.answer\n"
+    write(handler_directory / "good.py", text)
+    runner = ProcessRunner(lambda event: None)
+    try:
+        registry = await load_registry(handler_directory, runner)
+        assert not registry.unusable
+        command = Command.of("good")
+        assert (await runner.run(registry.match(command), command, 20)).reply == "good"
+    finally:
+        await runner.close()
 
 
 @pytest.mark.real_time

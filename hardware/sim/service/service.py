@@ -134,7 +134,7 @@ class CommandService:
         return resource
 
     def set_status(self, resource: CommandResource, status: ResourceStatus) -> None:
-        """Set the status of a Command and its update time, and tell the observers."""
+        """Set the status of a Command and its update time, and notify the observers."""
         resource.status = status
         resource.updated_at = self._wall_clock()
         self._notify_observers(resource)
