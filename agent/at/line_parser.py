@@ -179,7 +179,13 @@ def counted_payload_size(octets: str, line_end: str, length: int) -> int | None:
         if end is None and len(octets) <= MAX_COUNTED_CHARS * 4:
             return None
         rest = octets[size : end.start() if end is not None else size]
-        is_apart = rest[:1] not in hexdigits if width > 1 else _VALUES_BEHIND_TEXT.fullmatch(rest) is not None
+        match width:
+            case 1:
+                is_apart = _VALUES_BEHIND_TEXT.fullmatch(rest) is not None
+            case 2:
+                is_apart = rest[:1] not in hexdigits
+            case _:
+                is_apart = True
         is_apart = starts_line(rest) or (is_apart and not may_hold_message(rest))
         if is_apart and not LINE_END.search(octets[:size]):
             with_rest = size

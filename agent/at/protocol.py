@@ -286,7 +286,7 @@ class AtProtocol:
         elif text[:2] == "AT":
             events.append(make_noise(NoiseKind.FOREIGN_COMMAND, text))
         else:
-            name = text.partition(":")[0]
+            name = text.partition(":")[0].rstrip()
             payload = self._urc_payloads.get(name, PayloadKind.NONE) if ":" in text else PayloadKind.NONE
             self._process_header(PendingPayload(text, payload, Unsolicited), events)
 

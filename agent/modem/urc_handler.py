@@ -191,6 +191,7 @@ class UrcHandler:
     def _interpret_urc(self, urc: Unsolicited) -> QueuedEvent | None:
         text = urc.text
         name, colon, _ = text.partition(":")
+        name = name.rstrip()
         if name in {"+CMTI", "+CDSI"}:
             return self._interpret_notification(text)
         if colon and name in {"+CMT", "+CDS"}:

@@ -183,8 +183,14 @@ async def test_f120_text_behind_a_payload(tmp_path, message_format, behind, way)
         assert world.stored_indices() == []
 
 
-@pytest.mark.parametrize("behind", [b",0", b' ,"",0', b";", b'+CMTI: "ME",2'], ids=repr)
-@pytest.mark.parametrize("charset", ["UCS2", "GSM"])
+COUNTED_CASES = [
+    (charset, behind)
+    for behind in (b",0", b' ,"",0', b";", b'+CMTI: "ME",2')
+    for charset in ("UCS2", "GSM")
+]
+
+
+@pytest.mark.parametrize(("charset", "behind"), [*COUNTED_CASES, ("UCS2", b"A5"), ("UCS2", b"0")], ids=repr)
 @pytest.mark.parametrize("message_format", ["text"])
 async def test_f120_text_behind_a_counted_payload(tmp_path, message_format, behind, charset):
     """The counted characters are the payload in text mode, whatever follows on their line."""

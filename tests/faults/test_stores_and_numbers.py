@@ -114,6 +114,17 @@ async def test_f118_message_of_a_wrong_notification_is_handled_at_once(
         assert len(world.events_of_kind("session")) == 1
 
 
+@pytest.mark.parametrize("urc", ['+CMTI : "ME",1', '+CMTI:"ME" , 01', "+CMTI: ME,1", '+CMTI: "ME","1"'])
+async def test_f118_notification_in_an_odd_form(tmp_path, message_format, urc):
+    """Blanks and quotes are of no account: the message is handled at once."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.store_pdu(1, make_pdu("led 1"))
+        world.interceptor.send_to_agent(f"\r\n{urc}\r\n".encode())
+        await world.advance(2)
+        assert world.executed == ["led 1"]
+
+
 async def test_f118_slot_holds_an_older_message(tmp_path, message_format):
     """The announced slot holds a message that cannot be deleted; the new one is elsewhere."""
     async with FaultWorld(tmp_path, message_format) as world:
