@@ -184,9 +184,7 @@ async def test_f120_text_behind_a_payload(tmp_path, message_format, behind, way)
 
 
 COUNTED_CASES = [
-    (charset, behind)
-    for behind in (b",0", b' ,"",0', b";", b'+CMTI: "ME",2')
-    for charset in ("UCS2", "GSM")
+    (charset, behind) for behind in (b",0", b' ,"",0', b";", b'+CMTI: "ME",2') for charset in ("UCS2", "GSM")
 ]
 
 
