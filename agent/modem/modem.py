@@ -309,8 +309,10 @@ class Modem:
 
     async def query_radio(self) -> None:
         """Query +CFUN, which another program may have changed. Raises CommandTimedOut, ModemLost."""
-        if self._settings.current.cfun is not None:  # None: the module does not report it
-            self._settings.set_cfun(await query_functionality(self._client))
+        if self._settings.current.cfun is None:
+            return  # the module does not report it
+        if (functionality := await query_functionality(self._client)) is not None:
+            self._settings.set_cfun(functionality)
 
     @property
     def is_radio_off(self) -> bool:

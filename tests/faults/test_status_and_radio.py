@@ -57,6 +57,17 @@ async def test_f135_module_that_stays_registered_with_its_radio_off(tmp_path, me
         assert len(radio_lines(world)) == 1
 
 
+async def test_f135_radio_is_checked_again_after_a_refused_query(tmp_path):
+    """A module that was busy once still reports +CFUN at the next query."""
+    async with FaultWorld(tmp_path, "pdu") as world:
+        await world.start_and_settle(100)
+        world.interceptor.answer(r"AT\+CFUN\?", b"\r\n+CME ERROR: 14\r\n", times=1)
+        await world.advance(330)
+        world.module.faults.add("radio-off")
+        await world.advance(330)
+        assert world.module.power.functionality == 1
+
+
 async def test_f135_radio_that_is_switched_off_again_and_again(tmp_path):
     """The waits grow, because each time the module attaches. A data link prevents nothing."""
     async with FaultWorld(
