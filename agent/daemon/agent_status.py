@@ -25,6 +25,9 @@ R = TypeVar("R")
 
 BOTH, RECEIVED, ANSWERED = "received or answered", "received", "answered"
 """The operations on Commands that a problem prevents."""
+HANDLER_FAILURE_VALID_S = 300.0
+"""Time after which a handler that could not be started is no longer a problem: a start is tried again within
+about a minute, and if it was given up, only the next Command shows whether handlers can be started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,14 @@ class AgentStatus:
 
     def find_problems(self) -> list[Problem]:
         """Return why Commands cannot be received or answered now; empty if they can."""
+        problems = self._find_message_problems()
+        handlers = self._conditions.get(Condition.HANDLERS)
+        if handlers is not None and self._runtime.wall_clock() - handlers.last_at < HANDLER_FAILURE_VALID_S:
+            problems.append(Problem(ANSWERED, f"no handler can be started: {handlers.message}"))
+        return problems
+
+    def _find_message_problems(self) -> list[Problem]:
+        """Return why messages cannot be received or sent now, whatever the handlers do."""
         session = self._supervisor.connection.session
         problems = []
         if session is None:
@@ -106,15 +117,14 @@ class AgentStatus:
             problems.append(Problem(BOTH, f"tasks are past their deadline: {', '.join(overdue)}"))
         if session is not None:
             problems += _find_session_problems(session)
-        if (handlers := self._conditions.get(Condition.HANDLERS)) is not None:
-            problems.append(Problem(ANSWERED, f"no handler can be started: {handlers.message}"))
         return problems
 
     def explain_wait(self) -> str:
         """Return what a message that has just been queued waits for; empty if it is sent at once."""
         session = self._supervisor.connection.session
         awaited = "" if session is None else session.awaited_result
-        return next((each.reason for each in self.find_problems() if each.prevents != RECEIVED), awaited)
+        problems = self._find_message_problems()
+        return next((each.reason for each in problems if each.prevents != RECEIVED), awaited)
 
     async def _check_journal(self) -> None:
         """End the condition of a journal that could not commit if it can commit now."""

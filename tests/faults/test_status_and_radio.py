@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from agent.common.events import Condition, Event, EventKind
 from agent.daemon.control_socket import ControlError
 from fault.catalogue import PLAIN_SID_START
 from fault.fault_world import FaultWorld, make_pdu
@@ -380,3 +381,17 @@ async def test_f135_wait_for_a_number_that_sqlite_does_not_have(tmp_path):
         for number in (0, -1, 2**63, "1"):
             with pytest.raises(ControlError, match="replies must be"):
                 await world.control_api.wait_for_outcome({"replies": [number]})
+
+
+async def test_f132_handlers_that_cannot_be_started(tmp_path):
+    """They are a problem for Commands, not for a message of the operator, and not after the last attempt."""
+    async with FaultWorld(tmp_path, "pdu") as world:
+        await world.start_and_settle(60)
+        kind, condition = EventKind.CANNOT_START_HANDLERS, Condition.HANDLERS
+        emit = world.current_run.agent.components.runtime.emit
+        emit(Event(kind, "no file descriptors", condition=condition))
+        assert "no handler can be started" in (await get_status(world))["problems"][0]
+        response = await world.control_api.send_message({"text": "hello", "wait": False})
+        assert response["waiting_for"] == ""
+        await world.advance(400)
+        assert (await get_status(world))["problems"] == []
