@@ -118,11 +118,12 @@ async def find_drift(client: AtClient, settings: SettingsHolder, message_format:
         return f"+CNMI: {','.join(value.text for value in values)}"
     values = await _read_setting(client, "+CPMS") if negotiated.cpms_positions else ParameterValues()
     if values:
-        # <mem1> is the store that was read last; <mem2> and <mem3> do not change.
+        # <mem1> is the store that was read last. <mem2> and <mem3> do not change, except on a module that
+        # takes only equal names.
         decode = partial(decode_setting, charset=negotiated.charset)
         settings.set_selected_store(decode(values.get(0).text).upper())
         names = {decode(values.get(at).text).upper() for at in negotiated.cpms_positions[1:]}
-        if not names <= {negotiated.store}:
+        if not names <= {negotiated.store, negotiated.selected_store}:
             return f"+CPMS: {','.join(sorted(names))}"
     return ""
 

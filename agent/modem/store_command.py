@@ -1,7 +1,8 @@
 """+CPMS=: select a store in a form that the module accepts.
 
 27.005 3.2.2 lets the second and the third store be left out. Some modules take only all three, others only
-one. The form that was accepted last is tried first.
+one. The form that was accepted last is tried first. A module that takes only equal names receives in the store
+that was read last, until the receiving store is selected again.
 """
 
 from __future__ import annotations
@@ -36,9 +37,13 @@ async def select_store(
     the first CommandRefused if none is accepted, that of a busy SIM at once, and what `exchange` raises.
     """
     refusals = []
-    for count in counts or dict.fromkeys((settings.current.cpms_count or 1, 1, 3, 2)):
+    counts = tuple(counts or dict.fromkeys((settings.current.cpms_count or 1, 1, 3, 2)))
+    forms = [(receiving_store, count) for count in counts]
+    if store != receiving_store:
+        forms += [(store, count) for count in counts if count > 1]
+    for receiving, count in forms:
         try:
-            await exchange(cpms_command(store, receiving_store, count))
+            await exchange(cpms_command(store, receiving, count))
         except CommandRefused as error:
             refusals.append(error)
             if error.is_one_of(SIM_ERRORS):

@@ -53,6 +53,30 @@ async def test_f117_cpms_form_is_learnt_by_the_first_selection(tmp_path, message
         assert set(selections[2:]) <= {'AT+CPMS="SM","ME","ME"', 'AT+CPMS="ME","ME","ME"'}
 
 
+@pytest.mark.parametrize("refused", ['"..","..",".."', '"..",".."'], ids=["two", "three"])
+@pytest.mark.parametrize("store", ["ME", "SM"])
+async def test_f117_cpms_takes_only_equal_names(tmp_path, message_format, store, refused):
+    """Every store is read, and after each sweep messages arrive in the first store again."""
+    async with FaultWorld(tmp_path, message_format, device=changed_module(store=store)) as world:
+        other = "SM" if store == "ME" else "ME"
+        unequal = rf'AT\+CPMS=("..?"|"{store}","{other}".*|"{other}","{store}".*|{refused})'
+        world.interceptor.answer(unequal, b"\r\n+CMS ERROR: 302\r\n", times=0)
+        world.store_pdu(1, make_pdu("led 1"), store=store)
+        world.store_pdu(2, make_pdu("led 2"), store=other)
+        await world.start_and_settle(400)
+        assert sorted(world.executed) == ["led 1", "led 2"]
+        world.deliver_pdu(make_pdu("led 3"))
+        await world.advance(5)
+        world.store_pdu(4, make_pdu("led 4"), store=other)
+        world.interceptor.send_to_agent(f'\r\n+CMTI: "{other}",4\r\n'.encode())
+        await world.advance(2)
+        assert world.executed[2:] == ["led 3", "led 4"]
+        await world.advance(3700)
+        assert world.stored_count == 0
+        assert len(world.events_of_kind("session")) == 1
+        assert world.module.settings.cpms[2] == store
+
+
 async def test_f117_second_memory_is_of_no_account(tmp_path, message_format):
     """A module that changes only <mem1> receives in <mem3> as it is; that store is used."""
     async with FaultWorld(tmp_path, message_format, device=changed_module(cpms_counts=(1,))) as world:
