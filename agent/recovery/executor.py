@@ -110,7 +110,7 @@ class RecoveryExecutor:
         self._driver = options.driver
         self._last_skip_reason = ""
         self.last_skipped = ""
-        """The last action that was due and not started, with the reason; empty after one that was started."""
+        """The last action that was due and not started, with the reason; empty once the failure is over."""
         self.action_ended_session = False
         """True if an action ended the last session, which then is not a failure. The supervisor resets it."""
         self.reset_usage = ResetUsage(0, 0)
@@ -204,6 +204,8 @@ class RecoveryExecutor:
         if action := self.policy.check_sending(self._now(), refused=refused):
             await self.execute(action, Failure.SENDING_REFUSED, modem)
             return
+        if not (network_failure or busy or modem.read_error or refused or modem.is_radio_off):
+            self.last_skipped = ""
         action = self.policy.check_registration(network_failure, self._now())
         if action is not None and network_failure is not None:
             await self.execute(action, network_failure, modem)

@@ -383,6 +383,19 @@ async def test_f135_wait_for_a_number_that_sqlite_does_not_have(tmp_path):
                 await world.control_api.wait_for_outcome({"replies": [number]})
 
 
+async def test_f132_recovery_action_that_is_no_longer_due_within_a_session(tmp_path):
+    """The network is back without the action, so it is not shown any more."""
+    user = "the network interface wwan0 of the same USB device is up"
+    async with FaultWorld(tmp_path, "pdu", dependencies={"describe_module_users": lambda: user}) as world:
+        await world.start_and_settle(60)
+        world.module.set_registration(2)
+        await world.advance(HOUR)
+        assert user in (await get_status(world))["recovery"]["not_done"]
+        world.module.set_registration(1)
+        await world.advance(120)
+        assert (await get_status(world))["recovery"]["not_done"] is None
+
+
 async def test_f132_handlers_that_cannot_be_started(tmp_path):
     """They are a problem for Commands, not for a message of the operator, and not after the last attempt."""
     async with FaultWorld(tmp_path, "pdu") as world:
