@@ -50,6 +50,11 @@ def status(config_path: Path, *, check: bool, as_json: bool) -> None:
         )
     except ControlError as error:
         exit_with_errors(str(error))
+    if "problems" not in response:
+        exit_with_errors(
+            f"the running agent is version {response.get('version', 'unknown')} and does not report all that "
+            "this command shows: restart it (sudo systemctl restart modem-agent)"
+        )
     problems = response["problems"] if check else []
     if as_json:
         print_json(response)

@@ -1,8 +1,8 @@
 """+CPMS=: select a store in a form that the module accepts.
 
 27.005 3.2.2 lets the second and the third store be left out. Some modules take only all three, others only
-one. The form that was accepted last is tried first. A module that takes only equal names receives in the store
-that was read last, until the receiving store is selected again.
+one. The form that was accepted last is tried first. A module that takes only equal names receives in the
+store that was read last, until the receiving store is selected again.
 """
 
 from __future__ import annotations

@@ -245,6 +245,14 @@ async def test_status_check_is_one_line_and_an_exit_status(
     assert ("problems" in result.stdout) is bool(problems)
 
 
+async def test_status_of_another_version_is_reported(cli_env):
+    """After an upgrade the old agent may still run: one sentence says to restart it."""
+    old = {name: value for name, value in STATUS.items() if name != "problems"}
+    result, _ = await cli_env.run_beside_agent({"status": old}, "status")
+    assert result.exit_code == 1
+    assert "restart it" in result.stderr
+
+
 async def test_send_says_what_the_message_waits_for(cli_env, parse_json_output):
     """At once, and then until it has its outcome; the time that is left is passed on."""
     message = {"reply": 4, "state": "queued", "reason": None}

@@ -396,7 +396,7 @@ MUTANTS = {
     "delete-before-commit": Mutant("a message is deleted before it is committed", _delete_before_commit),
     "dedup-by-slot": Mutant("duplicates are recognised by store and index only", _dedup_by_slot),
     "dedup-by-sid-alone": Mutant(
-        "duplicates are recognised by SID only, without the body", _dedup_by_sid_alone, 3
+        "duplicates are recognised by SID only, without the body", _dedup_by_sid_alone, 8
     ),
     "delete-without-reading": Mutant(
         "a delete without result is repeated without reading the slot", _delete_without_reading, 18
