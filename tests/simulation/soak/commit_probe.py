@@ -5,10 +5,13 @@ The probe reads the journal file through its own connection, so it sees what is 
 
 import sqlite3
 
+from agent.at.resync import PROBE, RESTORE_RESULT_CODES, SYNC_QUERIES
 from hardware.sim.faults import FOREIGN_TPDU
 from soak.agent_run import CURRENT_RUN
 
 CTRL_Z = b"\x1a"
+RESYNC_LINES = {f"{query.line}\r".encode() for query in (*SYNC_QUERIES, PROBE, RESTORE_RESULT_CODES)}
+"""What may be written while the last command is not answered."""
 
 
 class CommitOrderProbe:
@@ -20,6 +23,8 @@ class CommitOrderProbe:
         self.findings = []
         self.uncaught_errors = []
         """Errors that reached the exception handler of the event loop, as (time, text)."""
+        self._last_command = None
+        """The opening of the port, and what the agent had received, when the last command was written."""
         self.ids_with_body = set()
         """Ids of the replies that were `sending` when a body was written."""
         self._last_attempts = {}
@@ -134,6 +139,16 @@ class CommitOrderProbe:
             self.ids_with_body |= {number for (number,) in rows or ()}
             if rows == []:
                 self.add_finding("a body was written although no reply is `sending` in the journal")
+        if data.startswith(b"AT") and data not in RESYNC_LINES:
+            self._check_last_command(data)
+
+    def _check_last_command(self, line):
+        """Check that the module has sent something since the last command on this transport."""
+        port = self._world.port
+        now = (port.open_count, port.received_count)
+        if self._last_command == now:
+            self.add_finding(f"{line!r} was written although the last command was not answered")
+        self._last_command = now
 
     def _on_kill_point(self, point, agent_run):
         if point == "in a commit":

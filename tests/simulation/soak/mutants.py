@@ -416,7 +416,7 @@ MUTANTS = {
     "acknowledge-before-commit": Mutant("+CNMA is sent before the commit", _acknowledge_before_commit, 3),
     "budget-in-memory": Mutant("resets are counted from the start of the agent", _budget_in_memory, 12),
     "no-resynchronisation": Mutant(
-        "after a timeout the next command is written at once", _no_resynchronisation, 96
+        "after a timeout the next command is written at once", _no_resynchronisation
     ),
     "bulk-delete": Mutant("more than one index is deleted", _bulk_delete, 4),
     "stale-slot-deleted": Mutant(

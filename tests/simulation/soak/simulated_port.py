@@ -24,6 +24,8 @@ class SimulatedPort:
         self.open_error = None
         """The PortUnavailable that `open` raises while it is set."""
         self.open_count = 0
+        self.received_count = 0
+        """Number of pieces that the agent has received."""
         self.trace = []
         """(time, direction, octets): '<' from the module, '>' to it."""
         self.transform = lambda direction, data: data
@@ -58,6 +60,7 @@ class SimulatedPort:
 
     def _deliver_to_agent(self, transport, piece):
         if transport is self.transport:
+            self.received_count += 1
             self.trace.append((self._loop.time(), "<", piece))
             transport.reader.data_received(piece)
 
