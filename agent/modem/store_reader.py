@@ -148,13 +148,15 @@ class StoreReader:
             return []
         found: list[StoredMessage] = []
         silent = [slot for slot in self._silent_slots.skipped if slot.store == store]
-        seen, any_slot_answered = len(silent), False
+        seen, any_slot_answered = (
+            0,
+            False,
+        )  # a silent slot may be empty: octets may have been lost on the line
         slots = [Slot(store, index) for index in range(total + 1)]  # some count from 0, most from 1
         for slot in [*(slot for slot in slots if slot not in silent), *silent]:
             if slot in silent:
                 if found or self._silent_slots.is_skipped(slot, now):
                     continue  # what was found is returned before a slot that may silence the module is read
-                seen -= 1
             elif seen == used:
                 continue
             try:

@@ -4,7 +4,11 @@ import asyncio
 import json
 import time
 
+import pytest
+
 from crash.service_process import cpu_time_s, running_service
+
+pytestmark = pytest.mark.long
 
 
 async def test_handler_that_cannot_be_started_is_started_later(sandbox_env):

@@ -13,6 +13,8 @@ import pytest
 from crash.sandbox_env import INSTALLED_COMMAND
 from crash.service_process import running_service
 
+pytestmark = pytest.mark.long
+
 FAILURE_PERIOD_S = 2.5
 """Duration of a failure: a log line that were repeated every second would be noticed."""
 PAGE_BYTES = 4096
@@ -154,7 +156,6 @@ DAMAGE = {
 }
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("tail", "how"),
     [(tail, how) for tail in ("", "-wal") for how in DAMAGE if (tail, how) != ("-wal", "half of it")],
@@ -202,7 +203,6 @@ main()
 """
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("years", [30, -40])
 async def test_clock_jump_of_years_changes_nothing(sandbox_env, tmp_path, years):
     """The clock jumps and jumps back: no Command expires, runs twice or waits."""
