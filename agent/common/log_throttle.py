@@ -21,6 +21,8 @@ FORGET_AFTER_S = 2 * 3600.0
 """An event that did not occur for this long (or for its interval, if longer) counts as new."""
 MAX_TRACKED_LINES = 200
 """Most lines that are remembered; beyond it the one that was seen longest ago is forgotten."""
+MAX_NAMED_SLOTS = 8
+"""Slots whose lines count as different. Those of all other slots count as equal."""
 _DIGITS = re.compile(r"\d+")
 
 
@@ -42,6 +44,7 @@ class LogThrottle:
         self._clock = clock
         self._lines: dict[str, _ThrottleState] = {}
         """By slot, kind, and message with the digits masked; the line that was seen last is last."""
+        self._named_slots: set[str] = set()
         self._logged_conditions: set[Condition] = set()
         """Conditions whose start was logged and whose end was not."""
 
@@ -51,7 +54,10 @@ class LogThrottle:
             self._emit(event)
             return
         now = self._clock()
-        key = f"{event.slot} " + _DIGITS.sub("#", f"{event.kind}: {event.message}")
+        if len(self._named_slots) < MAX_NAMED_SLOTS:
+            self._named_slots.add(event.slot)
+        slot = event.slot if event.slot in self._named_slots else "?"
+        key = f"{slot} " + _DIGITS.sub("#", f"{event.kind}: {event.message}")
         state = self._lines.pop(key, None)
         is_new = state is None or now - state.last_seen_at >= max(FORGET_AFTER_S, state.interval_s)
         if state is None or is_new or event.resolves in self._logged_conditions:

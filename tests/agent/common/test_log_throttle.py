@@ -6,7 +6,13 @@ from dataclasses import replace
 import pytest
 
 from agent.common.events import Condition, Event, EventKind, Severity
-from agent.common.log_throttle import FORGET_AFTER_S, MAX_INTERVAL_S, MAX_TRACKED_LINES, LogThrottle
+from agent.common.log_throttle import (
+    FORGET_AFTER_S,
+    MAX_INTERVAL_S,
+    MAX_NAMED_SLOTS,
+    MAX_TRACKED_LINES,
+    LogThrottle,
+)
 
 SESSION = Event(EventKind.SESSION, "profile generic", resolves=Condition.CONNECTION)
 REGISTERED = Event(EventKind.REGISTRATION, "registered, home", resolves=Condition.NETWORK)
@@ -157,3 +163,10 @@ def test_memory_is_bounded(throttle_bench):
     for number in range(10 * MAX_TRACKED_LINES):
         throttle_bench.throttle(Event(EventKind.MODULE, "x" * number, severity=Severity.WARNING))
     assert len(throttle_bench.throttle._lines) == MAX_TRACKED_LINES
+
+
+def test_lines_about_many_slots_are_bounded(throttle_bench):
+    """If a module refuses to delete a whole store, the first slots are named, and the log is not flooded."""
+    for at in range(255):
+        throttle_bench.throttle(replace(refusal(), message=f"ME {at}: kept", slot=f"ME {at}"))
+    assert len(throttle_bench.logged) == MAX_NAMED_SLOTS + 1
