@@ -81,7 +81,7 @@ def open_journal_file(path: Path, lock_timeout_s: float = 5.0) -> tuple[sqlite3.
     if not path.exists():
         repair.create(path)
     os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))  # its OSError is more precise than the error of SQLite
-    connection = sqlite3.connect(path, lock_timeout_s, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=lock_timeout_s, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
