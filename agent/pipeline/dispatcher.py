@@ -151,9 +151,8 @@ class Dispatcher:
                         async with asyncio.timeout(delay):
                             await self._wake_event.wait()
             except asyncio.CancelledError:
-                for task in tuple(
-                    self._tasks
-                ):  # in order of start; the group would cancel them in an arbitrary order
+                # In order of start: the group would cancel them in an arbitrary order.
+                for task in tuple(self._tasks):
                     task.cancel()
                 raise
 
