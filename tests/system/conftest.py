@@ -15,11 +15,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -140,7 +138,6 @@ class Container:
     nspawn: subprocess.Popen
     cgroups: list[Path]
     init_pid: int = field(init=False)
-    _stop_following: Callable[[], object] = lambda: None
 
     def wait_until_up(self):
         self.init_pid = wait_for("the container's init", self._find_init)
@@ -188,29 +185,11 @@ class Container:
         port.symlink_to(f"/dev/hostpts/{Path(terminal).name}")
 
     def plug_sandbox(self, sandbox):
-        """Plug in the module of the sandbox, and follow it: after each client it has another
-        pseudo-terminal."""
-        self.unplug()
-        unplugged = threading.Event()
-
-        def follow():
-            known = None
-            while not unplugged.wait(0.02):
-                terminal = Path(sandbox.terminal)
-                with contextlib.suppress(FileNotFoundError):  # another one follows at once
-                    # A new one may have the same number, but not the owner that was set.
-                    if terminal != known or terminal.stat().st_gid != DIALOUT_GID:
-                        self.plug_pty(terminal)
-                        known = terminal
-
-        follower = threading.Thread(target=follow, name="follow pseudo-terminal")
-        follower.start()
-        self._stop_following = lambda: (unplugged.set(), follower.join())
+        """Plug in the module of the sandbox."""
+        self.plug_pty(sandbox.terminal)
 
     def unplug(self):
         """Remove the port."""
-        self._stop_following()
-        self._stop_following = lambda: None
         self.host_path("/dev/ttyUSB0").unlink(missing_ok=True)
 
     def configure(self, **replaced):
@@ -245,7 +224,6 @@ class Container:
         wait_for(text, lambda: text in self.service_log()[start:])
 
     def power_off(self):
-        self._stop_following()
         if self.nspawn.poll() is None:
             os.kill(self.init_pid, signal.SIGRTMIN + 4)  # systemd: power off
             try:

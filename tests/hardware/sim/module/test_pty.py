@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import select
 import termios
+import time
 
 import pytest
 
-from hardware.sim.module.pty import Pty
+from hardware.sim.module.pty import PortAccess, Pty
 
 
 @pytest.fixture
@@ -19,8 +21,10 @@ async def port(tmp_path):
     pty = Pty(tmp_path / "ports" / "modem", buffer_bytes=1000)
     pty.received = bytearray()
     pty.data_event = asyncio.Event()
+    pty.on_data = lambda _: None
 
     def receive(data):
+        pty.on_data(data)
         pty.received.extend(data)
         pty.data_event.set()
 
@@ -141,19 +145,81 @@ async def test_unread_output_is_not_given_to_the_next_client(port):
     client.close()
 
 
-async def test_next_client_finds_a_fresh_port(port):
-    """Exclusive use and line settings end with their client, however it ended."""
+async def test_output_for_a_client_is_not_given_to_one_that_opens_the_port_at_once(port):
+    """Also if nobody has seen the port closed in between."""
+    client = Client(port.link)
+    port.write(b"left behind")
+    client.close()
+    client = Client(port.link)
+    port.write(b"fresh")
+    assert client.read_all() == b"fresh"
+    client.close()
+
+
+async def test_closing_one_of_two_clients_discards_nothing(port):
+    """What the other has not read yet stays, as when stty is run beside a program."""
+    client = Client(port.link)
+    port.write(b"for the first")
+    Client(port.link).close()
+    port.write(b" client")
+    await turn()
+    assert client.read_all() == b"for the first client"
+    client.close()
+
+
+def ask(path, gap_s):
+    """Open the port, send a command, read the answer, close; wait and start again. Returns the answers."""
+    answers = []
+    for _ in range(200):
+        fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
+        os.write(fd, b"AT\r")
+        answer = b""
+        while not answer.endswith(b"OK") and select.select([fd], [], [], 5)[0]:
+            answer += os.read(fd, 100)
+        answers.append(answer)
+        os.close(fd)
+        if gap_s:
+            time.sleep(gap_s)
+    return answers
+
+
+@pytest.mark.parametrize("gap_s", [0, 0.0002, 0.001])
+async def test_port_can_be_opened_again_at_once(port, gap_s):
+    """Each of 200 clients is answered and reads nothing that was meant for the one before."""
+    port.on_data = lambda _: port.write(b"OK")
+    answers = await asyncio.to_thread(ask, port.link, gap_s)
+    assert answers == [b"OK"] * 200
+
+
+async def test_line_settings_stay_and_exclusive_use_ends_with_the_client(port):
+    """As on a serial port, however the client ended."""
     client = Client(port.link)
     fcntl.ioctl(client.fd, termios.TIOCEXCL)
     settings = termios.tcgetattr(client.fd)
-    settings[3] |= termios.ECHO | termios.ICANON
+    settings[4] = settings[5] = termios.B9600
+    settings[6][termios.VTIME] = 7
     termios.tcsetattr(client.fd, termios.TCSANOW, settings)
     client.close()
     await turn()
     client = Client(port.link)
     assert fcntl.ioctl(client.fd, TIOCGEXCL, b"\0\0\0\0") == b"\0\0\0\0"
-    assert not termios.tcgetattr(client.fd)[3] & (termios.ECHO | termios.ICANON)
+    settings = termios.tcgetattr(client.fd)
+    assert settings[4:6] == [termios.B9600] * 2
+    assert settings[6][termios.VTIME] == 7
+    assert port.client_baud() == 9600
     client.close()
+
+
+async def test_mode_and_group_of_the_port(tmp_path):
+    """They are set again when the device comes back."""
+    pty = Pty(tmp_path / "modem", access=PortAccess(0o666, os.getgid()))
+    pty.start(lambda _: None)
+    pty.unplug()
+    pty.plug()
+    status = (tmp_path / "modem").stat()
+    assert status.st_mode & 0o777 == 0o666
+    assert status.st_gid == os.getgid()
+    pty.close()
 
 
 async def test_client_that_does_not_read_blocks_nothing(port):
