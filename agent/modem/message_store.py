@@ -3,7 +3,8 @@
 Selecting a store and using it happen within one exclusive access.
 
 A slot is deleted only if it is known to hold the message that was read from it: nothing has announced another
-one since, and no delete has freed more than its own slot. Otherwise it is read again first.
+one since, and nothing has been deleted since, because on some modules one delete frees several slots, which
+another message may take without a notification. Otherwise the slot is read again first.
 """
 
 from __future__ import annotations
@@ -52,8 +53,6 @@ class MessageStore:
         """True if the next sweep reads every readable store: a notification named the wrong place."""
         self._reads_reports_first = False
         """True if one of these notifications announced a status report."""
-        self._used_slots: dict[str, int | None] = {}
-        """The number of messages in each store after the last delete of this turn; None if unknown."""
 
     @property
     def has_unlistable_store(self) -> bool:
@@ -95,7 +94,6 @@ class MessageStore:
         primary = settings.store
         stores = self._due_stores() if store is None else [store]
         found: list[StoredMessage] = []
-        self._used_slots.clear()
         self._reader.begin_sweep()
         async with self._client.exclusive() as access:
             for name in stores:
@@ -125,7 +123,6 @@ class MessageStore:
         """
         if slot.index < 0:
             return None
-        self._used_slots.clear()
         async with self._client.exclusive() as access:
             return await self._read_slot(access, slot)
 
@@ -142,19 +139,12 @@ class MessageStore:
                 if message is None or message.raw != raw:
                     return message is None
             await self._reader.select_store(access, slot.store)
-            self.mark_changed(slot)
-            if self._reader.fresh_slots and slot.store not in self._used_slots:
-                self._used_slots[slot.store], _ = await self._reader.read_usage(access, slot.store)
-            used = self._used_slots.pop(slot.store, None)
+            self._reader.fresh_slots.clear()
             try:
                 await self._reader.exchange(access, AtCommand(f"AT+CMGD={slot.index}", DELETE_TIMEOUT_S))
             except CommandRefused as error:
                 if not error.is_one_of(EMPTY_SLOT_ERRORS):
                     raise
-            if self._reader.fresh_slots:
-                self._used_slots[slot.store], _ = await self._reader.read_usage(access, slot.store)
-                if used is None or self._used_slots[slot.store] != used - 1:
-                    self._reader.fresh_slots.clear()
             return True
 
     async def _read_slot(self, access: ExclusiveAccess, slot: Slot) -> StoredMessage | None:

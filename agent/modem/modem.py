@@ -84,7 +84,7 @@ class Modem:
             message_format=self._format,
             acknowledge=cnma_sender.acknowledge,
             notification_memory=options.notification_memory,
-            on_announced=self._message_store.mark_changed,
+            on_slot_changed=self._message_store.mark_changed,
         )
         self._settings_monitor = SettingsMonitor(
             client=client,
@@ -350,6 +350,7 @@ class Modem:
         finally:
             self._settings_monitor.invalidate()
             self._settings.set_selected_store(None)
+            self._message_store.mark_changed(UNKNOWN_SLOT)
             self.status_changed.set()
         return [line.text for line in response.information]
 

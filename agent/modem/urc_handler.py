@@ -73,17 +73,18 @@ class UrcHandler:
         settings: SettingsHolder,
         message_format: MessageFormat,
         acknowledge: Callable[[StoredMessage], Awaitable[None]],
-        on_announced: Callable[[Slot], None],
+        on_slot_changed: Callable[[Slot], None],
         notification_memory: NotificationMemory | None = None,
     ) -> None:
         """`acknowledge` sends +CNMA for a directly delivered message.
 
-        `on_announced` is called at once with the slot of each notification.
+        `on_slot_changed` is called at once with the slot of each notification, and with UNKNOWN_SLOT when the
+        settings are lost, perhaps because the SIM was changed.
         """
         self._settings = settings
         self._format = message_format
         self._acknowledge = acknowledge
-        self._on_announced = on_announced
+        self._on_slot_changed = on_slot_changed
         self._loop = asyncio.get_running_loop()
         self._state = SetupState.UNINITIALISED
         self._settings_lost = SettingsLost("")
@@ -169,6 +170,7 @@ class UrcHandler:
         self._settings_lost = event
         self.initialised.clear()
         self._settings.set_selected_store(None)
+        self._on_slot_changed(UNKNOWN_SLOT)
         return None if was_initialising else event
 
     # Interpreting events
@@ -242,7 +244,7 @@ class UrcHandler:
             name = decode_setting(store.text).upper()
             slot = Slot(name if settings.store else "", index.number)
         self.notifications.record_announcement(slot)
-        self._on_announced(slot)
+        self._on_slot_changed(slot)
         return MessageArrived(slot) if text.startswith("+CMTI") else ReportArrived(slot)
 
     def _update_registration(self, domain: str, state: int | None) -> bool:

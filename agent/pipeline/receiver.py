@@ -14,7 +14,6 @@ import contextlib
 import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from math import inf
 from typing import TypeVar
 
 import pdu
@@ -37,6 +36,7 @@ from agent.modem.events import (
 from agent.modem.modem import Modem
 from agent.modem.stored_message import Slot, StoredMessage, drop_second_names
 from agent.pipeline import receiver_events
+from agent.pipeline.burst_sweep import BurstSweepSchedule
 from agent.pipeline.deleted_messages import DeletedMessages
 from agent.pipeline.message_recorder import Classifier, MessageRecorder
 
@@ -44,9 +44,6 @@ SWEEP_INTERVAL_S = 300.0
 """Time between regular sweeps: the longest delay that a lost notification can cause."""
 POLL_INTERVAL_S = 60.0
 """Time between sweeps if the module sends no notifications, or has refused to read."""
-BURST_SWEEP_DELAY_S = 4.0
-"""Time from the last notification to a sweep. Modules lose notifications while a command runs, which is when
-messages come one after another: the commands read the first ones."""
 EARLY_NOTIFICATION_RETRY_S = 5.0
 """Some modules announce a message before it can be read; a sweep follows after this time."""
 JOURNAL_RETRY_S = 6.0
@@ -104,8 +101,7 @@ class Receiver:
         self._unacknowledged: deque[Callable[[], Awaitable[None]]] = deque()
         """Acknowledgements of direct deliveries that are committed."""
         self._next_sweep_at = 0.0
-        self._burst_sweep_at = inf
-        """Time of the sweep that follows the notifications since the last sweep."""
+        self._burst_sweep = BurstSweepSchedule()
         self._not_yet_readable: set[Slot] = set()
         """Slots that were announced and were empty when they were read."""
         self._recently_deleted: set[Slot] = set()
@@ -146,7 +142,7 @@ class Receiver:
         if _now() >= self._sweep_due_at:
             self._extend_deadline()
             self._recently_deleted.clear()
-            self._burst_sweep_at = inf
+            self._burst_sweep.on_sweep_begun(_now())
             await self._sweep_until_empty()
             self._next_sweep_at = _now() + self._sweep_delay_s()
             if self._not_yet_readable - self._recently_deleted:
@@ -163,7 +159,7 @@ class Receiver:
 
     @property
     def _sweep_due_at(self) -> float:
-        return min(self._next_sweep_at, self._burst_sweep_at)
+        return min(self._next_sweep_at, self._burst_sweep.due_at)
 
     def _sweep_delay_s(self) -> float:
         """Return the seconds from the sweep that has just ended to the next one."""
@@ -189,7 +185,7 @@ class Receiver:
         while self._pending_events:
             match self._pending_events[0]:
                 case MessageArrived(slot) | ReportArrived(slot):
-                    self._schedule_burst_sweep()
+                    self._burst_sweep.on_notified(_now())
                     announced[slot] = isinstance(self._pending_events[0], ReportArrived)
                     self._deleted_messages.forget(slot)
                 case DirectDelivery() as delivery:
@@ -250,10 +246,6 @@ class Receiver:
             raise
         return await task
 
-    def _schedule_burst_sweep(self) -> None:
-        """Let a sweep follow the notification that has come, unless another one comes before it."""
-        self._burst_sweep_at = _now() + BURST_SWEEP_DELAY_S
-
     async def _read_slots(self, announced: Mapping[Slot, bool]) -> list[StoredMessage]:
         """Return the messages in the slots that notifications named. The value is True for a status report.
 
@@ -270,7 +262,7 @@ class Receiver:
                 self._emit(receiver_events.read_refused_event(error, is_followed_up=not is_sim_error))
                 if is_sim_error:
                     self._next_sweep_at = min(self._next_sweep_at, _now() + POLL_INTERVAL_S)
-                    self._burst_sweep_at = inf  # the SIM would refuse it, too
+                    self._burst_sweep.cancel()  # the SIM would refuse it, too
                 else:
                     self._schedule_full_sweep(for_report=is_report)
                 continue
@@ -319,6 +311,8 @@ class Receiver:
                     await self._deleted_messages.check_kept(message)
                 else:
                     new.append(message)
+            if new:
+                self._burst_sweep.on_found()
             if is_first and new:
                 self._emit(receiver_events.first_start_event(new, run=self._run_on_first_start))
             freed = await self._store_and_delete(new, run=self._run_on_first_start or not is_first)

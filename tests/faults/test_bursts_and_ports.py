@@ -55,6 +55,33 @@ async def test_f125_burst_costs_one_sweep(tmp_path):
         assert len(world.interceptor.commands_matching(r"AT\+CMGL=.*")) <= written + 1 + 13
 
 
+@pytest.mark.parametrize(("gap_s", "sweeps"), [(6, 4), (40, 20)])
+async def test_f125_sweeps_after_single_notifications_are_not_frequent(tmp_path, gap_s, sweeps):
+    """One follows each that comes alone, but not within 30 s of another one that has found nothing."""
+    async with FaultWorld(tmp_path) as world:
+        await world.start_and_settle()
+        lists = len(world.interceptor.commands_matching(r"AT\+CMGL=.*"))
+        for number in range(20):
+            world.deliver_pdu(make_pdu(f"led {number}"))
+            await world.advance(gap_s)
+        regular = 20 * gap_s // 300
+        assert len(world.interceptor.commands_matching(r"AT\+CMGL=.*")) - lists <= sweeps + regular
+
+
+async def test_f125_lost_notification_is_found_soon_after_a_sweep_that_found_nothing(tmp_path, message_format):
+    """A burst of which one notification is left waits for the next sweep, but for no regular one."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        for number in range(0, 6, 2):
+            world.deliver_pdu(make_pdu(f"led {number}"))
+            await world.advance(10)
+            world.deliver_pdu(make_pdu(f"led {number + 1}"))
+            world.module.faults.add("code-lost:command=+CMTI")
+            world.deliver_pdu(make_pdu(f"pump {number}"))
+            await world.advance(31 if number == 0 else 6)  # later the module is known to lose some
+            assert len(world.executed) == 3 * (number // 2 + 1)
+
+
 @pytest.mark.parametrize("begin", ["message found at the start", "silent in the last session"])
 async def test_f125_silent_module_is_looked_at_each_minute_at_once(tmp_path, message_format, begin):
     """If sweeps find messages and no notification ever comes, none waits for the long interval."""

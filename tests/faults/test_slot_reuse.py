@@ -11,6 +11,11 @@ COMMANDS = [make_pdu(text, timestamp=f"26/11/21,20:0{at}:00+00") for at, text in
 NOTIFICATIONS = {"named SM": '+CMTI: "SM",%d', "named ME": '+CMTI: "ME",%d', "no notification": ""}
 
 
+def notifications(count):
+    """Return the notifications of the messages in the first slots."""
+    return b"".join(b'\r\n+CMTI: "ME",%d\r\n' % index for index in range(1, count + 1))
+
+
 def merge_stores(world):
     """Make both store names show one memory."""
     stores = world.module.stores
@@ -92,7 +97,7 @@ async def test_f116_one_delete_frees_several_slots(tmp_path, message_format, way
             await world.start_and_settle()
             for index in range(1, 4):
                 world.store_pdu(index, COMMANDS[index - 1])
-            world.interceptor.send_to_agent(b"".join(b'\r\n+CMTI: "ME",%d\r\n' % each for each in (1, 2, 3)))
+            world.interceptor.send_to_agent(notifications(3))
             await world.advance(400)
         assert landed
         assert world.executed == [*TEXTS[:3], TEXTS[3]]
@@ -110,17 +115,49 @@ async def test_f116_slot_announced_again_is_read_again(tmp_path, message_format)
         assert world.stored_indices() == []
 
 
-async def test_f116_simple_deletes_need_no_further_read(tmp_path, message_format):
-    """On a module with one name for each slot nothing is read twice."""
+@pytest.mark.parametrize("way", ["listed", "notified"])
+@pytest.mark.parametrize("message_format", ["pdu", "text"])
+async def test_f116_slot_freed_with_another_one_and_taken_at_once(tmp_path, message_format, way):
+    """No count of messages shows it: two slots get free, and a message takes the second one unannounced."""
     async with FaultWorld(tmp_path, message_format) as world:
-        await world.start_and_settle()
+        store, first = world.module.stores["ME"], world.module.profile.first_index
+        delete, landed = store.delete, []
+
+        def delete_two(slot):
+            delete(slot)
+            if slot + first == 1 and not landed:
+                landed.append(COMMANDS[3])
+                world.store_pdu(2, COMMANDS[3])
+
+        store.delete = delete_two
+        if way == "notified":
+            await world.start_and_settle()
         for index in range(1, 4):
             world.store_pdu(index, COMMANDS[index - 1])
-        world.interceptor.send_to_agent(b"".join(b'\r\n+CMTI: "ME",%d\r\n' % each for each in (1, 2, 3)))
-        await world.advance(20)
-        reads = world.interceptor.commands_matching(r"AT\+CMGR=\d+")
-        assert reads == ["AT+CMGR=1", "AT+CMGR=2", "AT+CMGR=3"]
-        assert world.executed == TEXTS[:3]
+        if way == "notified":
+            world.interceptor.send_to_agent(notifications(3))
+            await world.advance(400)
+        else:
+            await world.start_and_settle(400)
+        assert landed
+        assert world.executed == [*TEXTS[:3], TEXTS[3]]
+        assert world.stored_indices() == []
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_f116_slot_is_read_again_after_another_delete_only(tmp_path, message_format, count):
+    """The first delete needs no further read, so a single message is read once."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        for index in range(1, count + 1):
+            world.store_pdu(index, COMMANDS[index - 1])
+        world.interceptor.send_to_agent(notifications(count))
+        await world.advance(3)
+        commands = world.interceptor.commands_matching(r"AT\+CMG[RD]=\d+")
+        first = [f"AT+CMGR={index}" for index in range(1, count + 1)]
+        again = [f"AT+CMG{way}={index}" for index in range(2, count + 1) for way in "RD"]
+        assert commands == [*first, "AT+CMGD=1", *again]
+        assert world.executed == TEXTS[:count]
 
 
 def silence_slots(world, indices, silence_s):

@@ -31,6 +31,7 @@ from agent.modem import settings_negotiation, status_queries, urc_handler
 from agent.modem.events import DirectDelivery
 from agent.modem.message_store import MessageStore
 from agent.modem.send_refusals import SendRefusals
+from agent.pipeline.burst_sweep import BurstSweepSchedule
 from agent.pipeline.dispatcher import Dispatcher
 from agent.pipeline.receiver import Receiver
 from agent.pipeline.sender import Sender
@@ -336,10 +337,10 @@ def _match_sender_substring():
 
 
 def _no_burst_sweep():
-    def schedule(self):
+    def on_notified(self, now):
         """Leave what was not announced to the next regular sweep."""
 
-    return ((Receiver, "_schedule_burst_sweep", schedule),)
+    return ((BurstSweepSchedule, "on_notified", on_notified),)
 
 
 def _permanent_error_believed():
