@@ -68,7 +68,9 @@ async def test_f125_sweeps_after_single_notifications_are_not_frequent(tmp_path,
         assert len(world.interceptor.commands_matching(r"AT\+CMGL=.*")) - lists <= sweeps + regular
 
 
-async def test_f125_lost_notification_is_found_soon_after_a_sweep_that_found_nothing(tmp_path, message_format):
+async def test_f125_lost_notification_is_found_soon_after_a_sweep_that_found_nothing(
+    tmp_path, message_format
+):
     """A burst of which one notification is left waits for the next sweep, but for no regular one."""
     async with FaultWorld(tmp_path, message_format) as world:
         await world.start_and_settle()
