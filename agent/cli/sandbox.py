@@ -14,10 +14,14 @@ import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from agent.cli.common import EXIT_CONFIG, EXIT_FAILURE, exit_with_errors, print_json
+
+if TYPE_CHECKING:
+    from hardware.sim.sandbox_clock import SandboxClock
 
 SERVICES = ("super-sim", "programmable-wireless", "super-sim-beta")
 
@@ -50,6 +54,22 @@ def _parse_callback_hosts(
             )
         hosts.append(url.host.removesuffix("."))
     return tuple(hosts)
+
+
+def _parse_clock(_context: click.Context, _option: click.Parameter, text: str) -> SandboxClock:
+    """Return the clock that `frozen`, a time of its start, or both describe."""
+    from hardware.sim.durations import parse_time
+    from hardware.sim.sandbox_clock import SandboxClock
+
+    words = [word.strip() for word in text.split(",")]
+    times = [word for word in words if word not in ("frozen", "running")]
+    if len(times) > 1 or len(words) - len(times) > 1:
+        raise click.BadParameter(f"{text} is not frozen, a time, or frozen,TIME")
+    try:
+        start_time = parse_time(times[0]) if times else None
+    except ValueError as error:
+        raise click.BadParameter(f"{text}: {error}, or frozen") from None
+    return SandboxClock(lambda: datetime.now(UTC), start_time=start_time, is_frozen="frozen" in words)
 
 
 def _parse_account(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
@@ -137,6 +157,22 @@ def _parse_token(_context: click.Context, _option: click.Parameter, text: str | 
     help="Auth token of the account; it also signs callbacks.  [default: another one at each start]",
 )
 @click.option(
+    "--clock",
+    "sandbox_clock",
+    default="running",
+    show_default=True,
+    callback=_parse_clock,
+    metavar="frozen|TIME|frozen,TIME",
+    help="The clock starts at TIME, such as 2026-11-01T00:00:00Z, or now. A frozen one stands still until "
+    "POST /sandbox/clock moves it.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    metavar="N",
+    help="All that is random follows from N: SIDs, account, chances.  [default: another one at each start]",
+)
+@click.option(
     "--replay",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
@@ -161,6 +197,8 @@ def sandbox(
     callback_hosts: tuple[str, ...],
     account: str | None,
     token: str | None,
+    sandbox_clock: SandboxClock,
+    seed: int | None,
     replay: Path | None,
     *,
     is_open: bool,
@@ -197,11 +235,11 @@ def sandbox(
         link_dir or Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / "modem-agent-sandbox"
     )
     if replay is not None:
-        others = (sims, faults, callback_hosts, account, token, is_open)
-        if any(others) or baud is not None or device != "generic":
+        others = (sims, faults, callback_hosts, account, token, is_open, not sandbox_clock.is_running)
+        if any(others) or seed is not None or baud is not None or device != "generic":
             raise click.UsageError(
                 "--replay takes none of --sim, --device, --baud, --fault, --allow-callback, --open, "
-                "--account and --token"
+                "--account, --token, --clock and --seed"
             )
         _replay_recording(replay, folder, delays=not no_delays, as_json=as_json)
         return
@@ -237,12 +275,15 @@ def sandbox(
     ]
     targeted_faults = [_parse_fault(text, [spec.name for spec in specs]) for text in faults]
 
+    # The SIDs of a simulation are not secret; the seed is short, to be typed.
+    drawn_seed = random.randrange(2**32) if seed is None else seed  # noqa: S311
+
     async def run_until_stopped() -> None:
-        rng = random.Random()  # noqa: S311  (the SIDs of a simulation are not secret)
+        rng = random.Random(drawn_seed)  # noqa: S311  (the SIDs of a simulation are not secret)
         box = Sandbox(
             sims=specs,
             link_dir=folder,
-            wall_clock=lambda: datetime.now(UTC),
+            clock=sandbox_clock,
             rng=rng,
             credentials=AccountCredentials.draw(rng, account, token),
         )
@@ -260,7 +301,12 @@ def sandbox(
             for fault, target_sims in targeted_faults:
                 for sim in target_sims:
                     box.find_sim(sim).module.faults.add(fault)
-            _print_addresses(server.describe(), as_json=as_json, is_open=is_open)
+            description = {**server.describe(), "seed": drawn_seed}
+            _print_addresses(description, as_json=as_json, is_open=is_open)
+            if not (sandbox_clock.is_running or as_json):
+                click.echo(
+                    f"The clock is frozen at {sandbox_clock.now()}; POST {server.url}/sandbox/clock moves it."
+                )
             await stop.wait()
         finally:
             await server.stop()
@@ -382,7 +428,7 @@ def _print_addresses(description: dict[str, object], *, as_json: bool, is_open: 
     width = max(len(sim["unique_name"]) for sim in sims)
     for sim in sims:
         click.echo(f"  {sim['unique_name']:<{width}}  {sim['service']}, SIM {sim['sid']}, port {sim['link']}")
-    click.echo(f"Account {description['account']}, token {description['token']}")
+    click.echo(f"Account {description['account']}, token {description['token']}; seed {description['seed']}")
     if is_open:
         click.echo("Any credentials are accepted, or none. Stop with Ctrl-C.")
     else:

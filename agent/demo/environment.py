@@ -32,6 +32,7 @@ from agent.daemon.agent import Agent
 from hardware.sim.network.events import NetworkEvent
 from hardware.sim.rest.server import SandboxServer
 from hardware.sim.sandbox import Sandbox
+from hardware.sim.sandbox_clock import SandboxClock
 from hardware.sim.sandbox_sim import SandboxSim, SimSpec
 
 SIMS = (
@@ -122,10 +123,10 @@ async def run_environment(
         sandbox = Sandbox(
             sims=[SimSpec(service=service, unique_name=name) for name, service in SIMS],
             link_dir=folder,
-            wall_clock=lambda: datetime.now(UTC),
+            clock=SandboxClock(lambda: datetime.now(UTC)),
             rng=random.Random(),  # noqa: S311  (the SIDs of a simulation are not secret)
         )
-        sandbox.add_observer(lambda sim, event: observe(sim.unique_name, event))
+        sandbox.add_observer(lambda sim, event: observe(sim.unique_name if sim else "", event))
         server = SandboxServer(sandbox, listen)
         await server.start()
         stack.push_async_callback(server.stop)

@@ -2,8 +2,8 @@
 
     CommandService <-> SimulatedNetwork <-> SimulatedModule <-> pseudo-terminal <-> any AT client
 
-`hardware.sim.rest.server` adds the REST API. The wall clock and the randomness are arguments. Everything runs
-on the event loop that calls `start`.
+`hardware.sim.rest.server` adds the REST API. Everything runs on the event loop that calls `start`, in the
+time of the clock, which is an argument, as the randomness is.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from hardware import profile
 from hardware.sim.callbacks.record import CallbackState
 from hardware.sim.callbacks.sender import CallbackSender
 from hardware.sim.callbacks.status import StatusNotifier
+from hardware.sim.client_activity import ClientActivity, SettleTimes
 from hardware.sim.module.module import SimulatedModule
 from hardware.sim.module.pty import Pty
 from hardware.sim.module.uart import UartLink
@@ -40,18 +41,19 @@ from hardware.sim.service.sims import ServiceSim
 if TYPE_CHECKING:
     import random
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
     from pathlib import Path
 
     from hardware.sim.callbacks.record import Callback
     from hardware.sim.callbacks.sender import CallbackClient, CallbackRules
     from hardware.sim.network.subscriber_queue import NetworkTiming
+    from hardware.sim.sandbox_clock import SandboxClock
     from hardware.sim.service.service import CommandService
 
 MAX_EVENTS = 1000
 """Number of the latest events that are kept for later requests."""
 
-SandboxObserver = Callable[[SandboxSim, NetworkEvent], None]
+SandboxObserver = Callable[[SandboxSim | None, NetworkEvent], None]
+"""Gets each event with its SIM, None if it concerns no single SIM."""
 
 
 class Sandbox:
@@ -67,7 +69,7 @@ class Sandbox:
         *,
         sims: Sequence[SimSpec] = DEFAULT_SIMS,
         link_dir: Path,
-        wall_clock: Callable[[], datetime],
+        clock: SandboxClock,
         rng: random.Random,
         split_long_text: bool = False,
         timing: NetworkTiming | None = None,
@@ -77,11 +79,13 @@ class Sandbox:
         self.credentials = credentials or AccountCredentials.draw(rng)
         self.sims: dict[str, SandboxSim] = {}
         """By unique name."""
-        self.events: deque[tuple[int, SandboxSim, NetworkEvent]] = deque(maxlen=MAX_EVENTS)
+        self.clock = clock
+        self.activity = ClientActivity(self._is_client_awaited)
+        """Input and output of the ports; a server adds that of its clients."""
+        self.events: deque[tuple[int, SandboxSim | None, NetworkEvent]] = deque(maxlen=MAX_EVENTS)
         """The latest events, each with its number, counted from 1."""
         self._specs = tuple(sims)
         self._link_dir = link_dir
-        self._wall_clock = wall_clock
         self._rng = rng
         self._reference = rng.randrange(256)
         self._split_long_text = split_long_text
@@ -133,15 +137,16 @@ class Sandbox:
 
     async def start(self) -> None:
         """Power the modules on; raises OSError if a link cannot be made, and leaves nothing behind then."""
-        loop = asyncio.get_running_loop()
-        events = EventReporter(self._wall_clock, self._record_event)
-        self._network = SimulatedNetwork(loop, self._wall_clock, events, timing=self._timing)
+        clock = self.clock
+        clock.start(asyncio.get_running_loop())
+        events = EventReporter(clock.now, self._record_event)
+        self._network = SimulatedNetwork(clock, clock.now, events, timing=self._timing)
         self._account = ServiceAccount(
-            self._network, self._wall_clock, self._rng, events, split_long_text=self._split_long_text
+            self._network, clock.now, self._rng, events, split_long_text=self._split_long_text
         )
         try:
             for index, spec in enumerate(self._specs):
-                self._add_sim(loop, index, spec)
+                self._add_sim(index, spec)
         except BaseException:
             await self.stop()
             raise
@@ -161,14 +166,14 @@ class Sandbox:
 
     def make_access_control(self, *, is_open: bool) -> AccessControl:
         """Return the check of requests against the credentials of the account."""
-        return AccessControl(self.credentials, self._wall_clock, is_open=is_open)
+        return AccessControl(self.credentials, self.clock.now, is_open=is_open)
 
     def start_callbacks(self, client: CallbackClient, rules: CallbackRules | None = None) -> None:
         """Report changes of status and messages from SIMs through `client`, until `stop`, which closes it."""
         self._callbacks = CallbackSender(
             client=client,
-            scheduler=asyncio.get_running_loop(),
-            wall_clock=self._wall_clock,
+            scheduler=self.clock,
+            wall_clock=self.clock.now,
             rng=self._rng,
             secret=self.token,
             observe=self._record_callback,
@@ -177,7 +182,7 @@ class Sandbox:
         for service in self.services.values():
             StatusNotifier(service, self._callbacks, self.account_sid)
 
-    def _add_sim(self, loop: asyncio.AbstractEventLoop, index: int, spec: SimSpec) -> None:
+    def _add_sim(self, index: int, spec: SimSpec) -> None:
         service = self.services[spec.service]
         sim_card = make_sim_card(index, spec)
         sid = spec.sid or f"{service.product.sim_sid_prefix}{self._rng.getrandbits(128):032x}"
@@ -185,11 +190,12 @@ class Sandbox:
         if spec.baud is not None:
             device = msgspec.structs.replace(device, baud=spec.baud)
         pty = Pty(self._link_dir / spec.name)
-        uart = None if device.baud is None else UartLink(loop, device.baud, pty.client_baud, pty.write)
+        pty.on_transfer = self.activity.note
+        uart = None if device.baud is None else UartLink(self.clock, device.baud, pty.client_baud, pty.write)
         write = pty.write if uart is None else uart.write_to_client
         module = SimulatedModule(
-            scheduler=loop,
-            wall_clock=self._wall_clock,
+            scheduler=self.clock,
+            wall_clock=self.clock.now,
             network=self.network,
             profile=device,
             sim=sim_card,
@@ -206,7 +212,7 @@ class Sandbox:
         )
         self.sims[spec.name] = sim
         self._by_imsi[sim_card.imsi] = sim
-        now = self._wall_clock()
+        now = self.clock.now()
         self.account.add_sim(
             spec.service,
             ServiceSim(
@@ -235,7 +241,7 @@ class Sandbox:
 
     def _record_event(self, event: NetworkEvent) -> None:
         sim = self._by_imsi.get(event.imsi)
-        if sim is None:  # the sandbox is stopping
+        if sim is None and event.imsi:  # the sandbox is stopping
             return
         self._event_count += 1
         self.events.append((self._event_count, sim, event))
@@ -252,7 +258,37 @@ class Sandbox:
             follows = "another try follows" if callback.state is CallbackState.WAITING else "no further try"
             kind, note = NetworkEventKind.CALLBACK_FAILED, f"{note}{callback.tries[-1].outcome}; {follows}"
         self._record_event(
-            NetworkEvent(kind=kind, at=self._wall_clock(), imsi=callback.imsi, sid=callback.sid, note=note)
+            NetworkEvent(kind=kind, at=self.clock.now(), imsi=callback.imsi, sid=callback.sid, note=note)
+        )
+
+    # Time
+
+    def freeze_clock(self) -> None:
+        """Stop the time of the sandbox."""
+        self.clock.freeze()
+        self._report_clock("frozen")
+
+    def resume_clock(self) -> None:
+        """Let the time go on; raises ClockIsMoving."""
+        self.clock.resume()
+        self._report_clock("running")
+
+    async def pass_time(
+        self, limit_s: float, *, until_idle: bool = False, settle_times: SettleTimes | None = None
+    ) -> int:
+        """Let time pass as `SandboxClock.run` does, with pauses for clients; raises ClockIsMoving."""
+        begin, times = self.clock.now(), settle_times or SettleTimes()
+        moments = await self.clock.run(limit_s, lambda: self.activity.settle(times), until_idle=until_idle)
+        self._report_clock(f"moved by {self.clock.now() - begin}")
+        return moments
+
+    def _report_clock(self, note: str) -> None:
+        self._record_event(NetworkEvent(kind=NetworkEventKind.CLOCK, at=self.clock.now(), imsi="", note=note))
+
+    def _is_client_awaited(self) -> bool:
+        """Return True while the receiver of a callback has not answered, or a module waits for its host."""
+        return (self._callbacks is not None and self._callbacks.tries_under_way > 0) or any(
+            sim.module.awaits_terminal and sim.pty.is_open for sim in self.sims.values()
         )
 
     # Control

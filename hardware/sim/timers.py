@@ -20,7 +20,8 @@ class TimerGroup:
     ) -> None:
         self._scheduler = scheduler
         self._batch = batch
-        self._pending: list[TimerHandle] = []
+        self._pending: dict[int, TimerHandle] = {}
+        """By identity, oldest first."""
         self._closed = False
 
     @property
@@ -34,12 +35,12 @@ class TimerGroup:
         """Call `callback(*args)` after `delay_s` seconds, unless it is cancelled before."""
 
         def call() -> None:
-            self._pending.remove(handle)
+            del self._pending[id(handle)]
             with self._batch():
                 callback(*args)
 
         handle = self._scheduler.call_later(delay_s, call)
-        self._pending.append(handle)
+        self._pending[id(handle)] = handle
         if self._closed:
             self.cancel(handle)
         return handle
@@ -53,13 +54,12 @@ class TimerGroup:
 
     def cancel(self, handle: TimerHandle | None) -> None:
         """Cancel a call; one that has run, or None, is ignored."""
-        if handle is not None and handle in self._pending:
-            self._pending.remove(handle)
+        if handle is not None and self._pending.pop(id(handle), None) is handle:
             handle.cancel()
 
     def cancel_all(self) -> None:
         """Cancel all pending calls."""
-        for handle in self._pending:
+        for handle in self._pending.values():
             handle.cancel()
         self._pending.clear()
 

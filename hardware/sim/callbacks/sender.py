@@ -118,6 +118,11 @@ class CallbackSender:
         self._count = 0
         self._closed = False
 
+    @property
+    def tries_under_way(self) -> int:
+        """The number of requests whose answer is outstanding."""
+        return len(self._tasks)
+
     def send(
         self, kind: CallbackKind, webhook: Webhook, parameters: Parameters, *, sid: str, imsi: str
     ) -> None:

@@ -128,6 +128,11 @@ class SimulatedModule:
         """IMSI of the SIM; empty without a SIM."""
         return self.sim.imsi if self.sim.present else ""
 
+    @property
+    def awaits_terminal(self) -> bool:
+        """True while it waits for the text of a message, or for +CNMA."""
+        return self.command_reader.is_text_entry_open or self.mt_delivery.is_cnma_awaited
+
     # Power
 
     def power_on(self) -> None:

@@ -75,6 +75,11 @@ class MtDelivery:
         self._queue: deque[RpData] = deque()
         self._pending_urcs: deque[PendingUrc] = deque(maxlen=MAX_PENDING_URCS)
 
+    @property
+    def is_cnma_awaited(self) -> bool:
+        """True from a direct delivery until the terminal has sent +CNMA."""
+        return self._cnma_pending
+
     def reset(self) -> None:
         """Drop everything after a power-off. The network got no answer and will deliver again."""
         self._context.timers.cancel(self._cnma_timer)

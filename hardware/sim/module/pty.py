@@ -117,6 +117,8 @@ class Pty:
         self._access = access or PortAccess()
         self.overrun_bytes = 0
         """Bytes dropped because a client with the port open did not read them."""
+        self.on_transfer: Callable[[], None] = lambda: None
+        """Called with each input from a client, and each output to one."""
         self.unread_bytes = 0
         """Bytes dropped because no client had the port open, or closed it without reading them."""
         self._buffer_limit = buffer_bytes
@@ -156,6 +158,7 @@ class Pty:
             return
         if terminal.watch.update():
             self._discard_output(terminal)
+        self.on_transfer()
         free = self._buffer_limit - len(self._pending)
         self.overrun_bytes += max(0, len(data) - free)
         self._pending += data[:free]
@@ -227,6 +230,7 @@ class Pty:
                 is_prepared = self._prepare_for_next_client(terminal)
             else:
                 is_prepared = False  # a client may come and go between two reads
+                self.on_transfer()
                 self._receive(data)
 
     def _prepare_for_next_client(self, terminal: _Terminal) -> bool:

@@ -46,6 +46,8 @@ class NetworkEventKind(StrEnum):
     """A try of a callback was not answered 2xx; the note says why, and whether another one follows."""
     CALLBACK_NOT_SENT = "callback_not_sent"
     """A callback was not sent; the note says why."""
+    CLOCK = "clock"
+    """The clock of the sandbox was moved, frozen or started again; it concerns no single SIM."""
     ATTACHED = "attached"
     DETACHED = "detached"
 
@@ -57,6 +59,7 @@ class NetworkEvent:
     kind: NetworkEventKind
     at: datetime
     imsi: str
+    """Empty if it concerns no single SIM."""
     number: str | None = None
     """Originating address of a message to the SIM, destination address of one from it."""
     sid: str | None = None

@@ -19,26 +19,27 @@
     GET  /sandbox/callbacks?after=N          callbacks after number N (the last 1000 are kept): what was sent,
                                              and when, and the answer or the failure of each try
     GET  /sandbox/callbacks/N                one callback
+    GET  /sandbox/clock                      time of the sandbox: "now", "running", timers ("pending")
+    POST /sandbox/clock                      let time pass at once: {"advance": "24h"}, {"until": "idle"} or
+                                             {"until": "2026-11-02T08:00:00Z"}; {"running": false} freezes it
 
 NAME is a unique name or a SID. Errors have the same form as those of the services.
 """
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 import pdu
 from hardware.sim.faults import FAULT_DESCRIPTIONS, FaultError
-from hardware.sim.rest import parameters
+from hardware.sim.rest import json_body, parameters
 from hardware.sim.service.dates import format_date
 from hardware.sim.service.errors import (
     NO_SUCH_RESOURCE,
     ServiceError,
     invalid_parameter,
-    missing_parameter,
 )
 
 if TYPE_CHECKING:
@@ -133,8 +134,8 @@ class ControlRoutes:
     # POST and DELETE
 
     async def send_message(self, request: web.Request) -> web.Response:
-        sim, wanted = self._find_sim(request), await _read_json(request)
-        sender, content = _text_field(wanted, "from"), _message_content(wanted)
+        sim, wanted = self._find_sim(request), await json_body.read_object(request)
+        sender, content = json_body.text_field(wanted, "from"), _message_content(wanted)
         try:
             parts = self._sandbox.send_sms(sim.sid, sender, content)
         except pdu.PduError as error:
@@ -150,14 +151,17 @@ class ControlRoutes:
         return await self.show_sim(request)
 
     async def lose_acknowledgements(self, request: web.Request) -> web.Response:
-        count = (await _read_json(request)).get("count", 1)
+        count = (await json_body.read_object(request)).get("count", 1)
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 1000:
             raise invalid_parameter("count", "it must be an integer from 1 to 1000")
         self._sandbox.lose_acknowledgements(self._find_sim(request).sid, count)
         return await self.show_sim(request)
 
     async def add_fault(self, request: web.Request) -> web.Response:
-        sim, fault = self._find_sim(request), _text_field(await _read_json(request), "fault")
+        sim, fault = (
+            self._find_sim(request),
+            json_body.text_field(await json_body.read_object(request), "fault"),
+        )
         try:
             sim.module.faults.add(fault)
         except FaultError as error:
@@ -184,34 +188,11 @@ class ControlRoutes:
         }
 
 
-async def _read_json(request: web.Request) -> dict[str, object]:
-    """Read the body as JSON, whatever its media type is (curl sends "form" by default); empty is `{}`."""
-    octets = await request.read()
-    try:
-        body = json.loads(octets or b"{}")
-    except (ValueError, RecursionError) as error:  # the decoder's, UTF-8's, and a thousand brackets
-        raise invalid_parameter("body", "it must be JSON") from error
-    if not isinstance(body, dict):
-        raise invalid_parameter("body", "it must be a JSON object")
-    return body
-
-
-def _text_field(body: dict[str, object], name: str) -> str:
-    value = body.get(name)
-    if value is None:
-        raise missing_parameter(name)
-    if not isinstance(value, str) or not value:
-        raise invalid_parameter(name, "it must be a non-empty string")
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise invalid_parameter(name, "it contains half of a surrogate pair")
-    return value
-
-
 def _message_content(body: dict[str, object]) -> str | bytes:
     if "hex" not in body:
-        return _text_field(body, "text")
+        return json_body.text_field(body, "text")
     try:
-        return bytes.fromhex(_text_field(body, "hex"))
+        return bytes.fromhex(json_body.text_field(body, "hex"))
     except ValueError as error:
         raise invalid_parameter("hex", "it must be pairs of hexadecimal digits") from error
 
@@ -225,12 +206,12 @@ def _mo_message_json(message: MoMessage) -> dict[str, object]:
     }
 
 
-def _event_json(sim: SandboxSim, event: NetworkEvent) -> dict[str, object]:
+def _event_json(sim: SandboxSim | None, event: NetworkEvent) -> dict[str, object]:
     return {
         "kind": event.kind.value,
         "at": event.at.isoformat(),
-        "sim": sim.unique_name,
-        "service": sim.service.product.name,
+        "sim": sim.unique_name if sim else None,
+        "service": sim.service.product.name if sim else None,
         "number": event.number,
         "sid": event.sid,
         **_content_json(event.body),

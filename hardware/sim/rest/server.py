@@ -9,6 +9,7 @@ from aiohttp import http_exceptions, web
 
 from hardware.sim.callbacks.http_client import CallbackHttpClient
 from hardware.sim.rest.access import Callers, TokenRoutes
+from hardware.sim.rest.clock import ClockRoutes
 from hardware.sim.rest.commands import CommandRoutes
 from hardware.sim.rest.control import ControlRoutes
 from hardware.sim.rest.index_page import IndexRoutes
@@ -95,7 +96,8 @@ class SandboxServer:
 
     async def _start_listening(self) -> None:
         callers = Callers(self._access)
-        app = web.Application(middlewares=[errors_as_json, callers.middleware()])
+        clock = ClockRoutes(self.sandbox)
+        app = web.Application(middlewares=[errors_as_json, clock.middleware(), callers.middleware()])
         TokenRoutes(self._access).register(app.router)
         for service in self.sandbox.services.values():
             CommandRoutes(service, callers).register(app.router)
@@ -103,6 +105,7 @@ class SandboxServer:
             SimRoutes(collection, callers).register(app.router)
         FleetRoutes(self.sandbox.account.fleets, callers).register(app.router)
         ControlRoutes(self.sandbox, lambda: self.url).register(app.router)
+        clock.register(app.router)
         IndexRoutes(self.sandbox, self._access).register(app.router)
         self._runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
         await self._runner.setup()

@@ -96,6 +96,10 @@ def test_sandbox_prints_its_addresses(cli_env, form):
         ACCOUNT,
         "--token",
         "secret",
+        "--clock",
+        "frozen,2026-11-01",
+        "--seed",
+        "3",
     ]
     process = subprocess.Popen(
         [*COMMAND, "sandbox", *words, *([form] if form else [])], stdout=subprocess.PIPE, text=True
@@ -113,8 +117,9 @@ def test_sandbox_prints_its_addresses(cli_env, form):
         else:
             assert first.startswith("REST API, with a page that explains it: http://127.0.0.1:")
             assert process.stdout.readline().startswith("  meter  super-sim, SIM HS")
-            assert process.stdout.readline() == f"Account {ACCOUNT}, token secret\n"
+            assert process.stdout.readline() == f"Account {ACCOUNT}, token secret; seed 3\n"
             assert process.stdout.readline().startswith("The services need these credentials; --open")
+            assert process.stdout.readline().startswith("The clock is frozen at 2026-11-01 00:00:00+00:00;")
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
     finally:
@@ -131,9 +136,13 @@ def test_sandbox_prints_its_addresses(cli_env, form):
         (["--token", ""], "it must be printable ASCII characters without blanks"),
         (["--token", "a b"], "it must be printable ASCII characters without blanks"),
         (["--open", "--replay", "FILE"], "--replay takes none of"),
+        (["--clock", "frozen", "--replay", "FILE"], "--replay takes none of"),
+        (["--clock", "soon"], 'soon: it must be a time such as "2026-11-01T00:00:00Z"'),
+        (["--clock", "frozen,running"], "is not frozen, a time, or frozen,TIME"),
+        (["--seed", "x"], "'x' is not a valid integer"),
     ],
 )
-def test_invalid_credentials_are_wrong_usage(cli_env, words, sentence):
+def test_invalid_values_are_wrong_usage(cli_env, words, sentence):
     """Exit status 2 and the reason."""
     result = cli_env.run_bare("sandbox", "--link-dir", str(cli_env.folder), *words)
     assert result.exit_code == 2

@@ -14,6 +14,7 @@ from agent.common.config import load_config
 from agent.daemon.agent import Agent, Dependencies
 from hardware.sim.network.events import NetworkEventKind
 from hardware.sim.sandbox import Sandbox
+from hardware.sim.sandbox_clock import SandboxClock
 from hardware.sim.sandbox_sim import SimSpec
 
 CRASH_AFTER_PROGRAM = Path(__file__).with_name("crash_after.py")
@@ -30,7 +31,7 @@ def build_sandbox_env(folder, service="programmable-wireless", *, seed=7, sim=()
     sandbox = Sandbox(
         sims=[SimSpec(service=service, unique_name="sim", **dict(sim))],
         link_dir=folder,
-        wall_clock=lambda: datetime.now(UTC),
+        clock=SandboxClock(lambda: datetime.now(UTC)),
         rng=random.Random(seed),
         **sandbox_options,
     )

@@ -14,6 +14,7 @@ import pytest
 import pdu
 from hardware.sim.rest.server import SandboxServer, SandboxUnavailable
 from hardware.sim.sandbox import Sandbox
+from hardware.sim.sandbox_clock import SandboxClock
 from hardware.sim.sandbox_sim import SimSpec
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -23,7 +24,7 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 def make_sandbox(tmp_path):
     def make(*sims, **how):
         how = {"link_dir": tmp_path / "ports", **({"sims": sims} if sims else {}), **how}
-        return Sandbox(wall_clock=lambda: NOW, rng=random.Random(1), **how)
+        return Sandbox(clock=SandboxClock(lambda: NOW), rng=random.Random(1), **how)
 
     return make
 
@@ -122,38 +123,6 @@ def test_invalid_sims_are_refused(make_sandbox, sims, says):
         make_sandbox(*sims)
 
 
-class PortClient:
-    """The simplest AT client: writes a line, waits for a text."""
-
-    def __init__(self, path):
-        self._fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-        self._heard = ""
-        self._news = asyncio.Event()
-        asyncio.get_running_loop().add_reader(self._fd, self._read)
-
-    def _read(self):
-        self._heard += os.read(self._fd, 4096).decode()
-        self._news.set()
-
-    async def wait_for(self, text):
-        """What came up to and with this text."""
-        async with asyncio.timeout(10):
-            while text not in self._heard:
-                self._news.clear()
-                await self._news.wait()
-        end = self._heard.index(text) + len(text)
-        heard, self._heard = self._heard[:end], self._heard[end:]
-        return heard
-
-    async def send_command(self, line, until="\r\nOK\r\n"):
-        os.write(self._fd, line.encode() + b"\r")
-        return await self.wait_for(until)
-
-    def close(self):
-        asyncio.get_running_loop().remove_reader(self._fd)
-        os.close(self._fd)
-
-
 @pytest.mark.parametrize(
     ("name", "path", "number", "parameter"),
     [
@@ -162,12 +131,14 @@ class PortClient:
         ("super-sim-beta", "/supersim/v1/Commands", "000", "Command"),
     ],
 )
-async def test_command_reaches_an_at_client_and_is_answered(make_server, name, path, number, parameter):
+async def test_command_reaches_an_at_client_and_is_answered(
+    make_server, open_port, name, path, number, parameter
+):
     """Created over HTTP, read over the port with plain AT commands, answered, listed (but by the beta)."""
     server = make_server()
     sandbox = server.sandbox
     await server.start()
-    terminal = PortClient(sandbox.find_sim(name).link)
+    terminal = open_port(sandbox.find_sim(name).link)
     try:
         async with aiohttp.ClientSession(server.url) as http:
             for line in ("ATE0", "AT+CMEE=1", "AT+CMGF=0", "AT+CNMI=2,1,0,0,0"):
@@ -194,15 +165,14 @@ async def test_command_reaches_an_at_client_and_is_answered(make_server, name, p
             assert answers == ([] if name == "super-sim-beta" else ["led is {on}"])
             assert [message.body for message in sandbox.network.mo_messages] == ["led is {on}"]
     finally:
-        terminal.close()
         await server.stop()
 
 
-async def test_module_out_of_coverage_searches(make_sandbox):
+async def test_module_out_of_coverage_searches(make_sandbox, open_port):
     """Its module searches, and registers again when it is back."""
     sandbox = make_sandbox(SimSpec(unique_name="meter"))
     await sandbox.start()
-    terminal = PortClient(sandbox.find_sim("meter").link)
+    terminal = open_port(sandbox.find_sim("meter").link)
     try:
         await terminal.send_command("ATE0")
         while "CREG: 0,5" not in await terminal.send_command("AT+CREG?"):
@@ -216,5 +186,4 @@ async def test_module_out_of_coverage_searches(make_sandbox):
         await terminal.send_command("AT+CFUN=1")
         await terminal.wait_for("\r\n+CREG: 5\r\n")
     finally:
-        terminal.close()
         await sandbox.stop()

@@ -8,86 +8,25 @@ from datetime import UTC, datetime
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 import pdu
 from hardware.sim.callbacks.sender import CallbackRules
 from hardware.sim.network.subscriber_queue import NetworkTiming
 from hardware.sim.rest.server import SandboxServer
 from hardware.sim.sandbox import Sandbox
+from hardware.sim.sandbox_clock import SandboxClock
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
-
-
-class Receiver:
-    """An HTTP server on a free port; answers with the next of `answers`, then with 204.
-
-    An answer is a status, a `web.Response`, or a coroutine function that gets the request.
-    """
-
-    def __init__(self):
-        self.answers = []
-        self.requests = []
-        self._arrived = asyncio.Event()
-
-    async def start(self, port=0):
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self._handle)
-        # Handlers that wait are given up at the end of a test.
-        self._runner = web.AppRunner(app, shutdown_timeout=0.05)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", port).start()
-        self.port = self._runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{self.port}/hook"
-
-    async def stop(self):
-        await self._runner.cleanup()
-
-    async def _handle(self, request):
-        form = dict(await request.post()) if request.method == "POST" else {}
-        self.requests.append(
-            {
-                "method": request.method,
-                "url": str(request.url),
-                "path": request.raw_path,
-                "parameters": form if request.method == "POST" else dict(request.query),
-                "form": form,
-                "headers": request.headers.copy(),
-                "body": await request.read(),
-            }
-        )
-        self._arrived.set()
-        answer = self.answers.pop(0) if self.answers else 204
-        if isinstance(answer, int):
-            return web.Response(status=answer)
-        return answer if isinstance(answer, web.Response) else await answer(request)
-
-    async def wait_for(self, count):
-        """Wait until `count` requests have arrived, and return all."""
-        async with asyncio.timeout(10):
-            while len(self.requests) < count:
-                self._arrived.clear()
-                await self._arrived.wait()
-        return self.requests
-
-    @property
-    def statuses(self):
-        return [request["parameters"]["Status"] for request in self.requests]
-
-
-@pytest.fixture
-async def receiver():
-    receiver = Receiver()
-    await receiver.start()
-    yield receiver
-    await receiver.stop()
 
 
 @pytest.fixture
 async def server(tmp_path):
     """A started sandbox with its REST API; its modules are attached."""
     sandbox = Sandbox(
-        link_dir=tmp_path, wall_clock=lambda: START, rng=random.Random(1), timing=NetworkTiming(transit_s=0.0)
+        link_dir=tmp_path,
+        clock=SandboxClock(lambda: START),
+        rng=random.Random(1),
+        timing=NetworkTiming(transit_s=0.0),
     )
     server = SandboxServer(sandbox, ("127.0.0.1", 0), callback_rules=CallbackRules(retry_delays_s=(0.01,)))
     await server.start()

@@ -12,6 +12,7 @@ import pytest
 from hardware.sim.network.subscriber_queue import NetworkTiming
 from hardware.sim.rest.server import SandboxServer
 from hardware.sim.sandbox import Sandbox
+from hardware.sim.sandbox_clock import SandboxClock
 
 FAST_TIMING = NetworkTiming(transit_s=0.0, alert_delay_s=0.0)
 
@@ -37,7 +38,8 @@ def wall_clock():
 @pytest.fixture
 async def server(tmp_path, wall_clock):
     """A started sandbox with its REST API."""
-    sandbox = Sandbox(link_dir=tmp_path, wall_clock=wall_clock, rng=random.Random(1), timing=FAST_TIMING)
+    clock = SandboxClock(wall_clock)
+    sandbox = Sandbox(link_dir=tmp_path, clock=clock, rng=random.Random(1), timing=FAST_TIMING)
     server = SandboxServer(sandbox, ("127.0.0.1", 0))
     await server.start()
     yield server

@@ -11,6 +11,7 @@ import pytest
 
 from hardware.sim.rest.server import SandboxServer
 from hardware.sim.sandbox import Sandbox
+from hardware.sim.sandbox_clock import SandboxClock
 from hardware.sim.service.access import AccessControl, AccountCredentials
 from hardware.sim.service.errors import ServiceError
 
@@ -36,7 +37,8 @@ def is_open():
 @pytest.fixture
 async def server(tmp_path, wall_clock, is_open):
     """In place of the open sandbox of the other tests: one that checks credentials unless `is_open`."""
-    sandbox = Sandbox(link_dir=tmp_path, wall_clock=wall_clock, rng=random.Random(1), credentials=OWN)
+    clock = SandboxClock(wall_clock)
+    sandbox = Sandbox(link_dir=tmp_path, clock=clock, rng=random.Random(1), credentials=OWN)
     server = SandboxServer(sandbox, ("127.0.0.1", 0), is_open=is_open)
     await server.start()
     yield server

@@ -1,0 +1,38 @@
+"""The JSON body of a request to `/sandbox`, and its fields."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from hardware.sim.service.errors import invalid_parameter, missing_parameter
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+
+async def read_object(request: web.Request) -> dict[str, object]:
+    """Read the body as JSON, whatever its media type is (curl sends "form" by default); empty is `{}`.
+
+    Raises ServiceError.
+    """
+    octets = await request.read()
+    try:
+        body = json.loads(octets or b"{}")
+    except (ValueError, RecursionError) as error:  # the decoder's, UTF-8's, and a thousand brackets
+        raise invalid_parameter("body", "it must be JSON") from error
+    if not isinstance(body, dict):
+        raise invalid_parameter("body", "it must be a JSON object")
+    return body
+
+
+def text_field(body: dict[str, object], name: str) -> str:
+    """Return a field that must be a non-empty string; raises ServiceError."""
+    value = body.get(name)
+    if value is None:
+        raise missing_parameter(name)
+    if not isinstance(value, str) or not value:
+        raise invalid_parameter(name, "it must be a non-empty string")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise invalid_parameter(name, "it contains half of a surrogate pair")
+    return value
