@@ -1,4 +1,4 @@
-"""Runs the methods of the journal for asyncio code, in one worker thread."""
+"""Runs the methods of the journal for asyncio code, in one worker thread or, in a simulation, at once."""
 
 from __future__ import annotations
 
@@ -29,6 +29,17 @@ class ThreadExecutor:
     def close(self) -> None:
         """Wait for the call that is running, if any, and end the thread."""
         self._pool.shutdown()
+
+
+class InlineExecutor:
+    """Runs each call in the event loop itself: in virtual time a call that blocks takes no time."""
+
+    async def run(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function."""
+        return function(*args, **kwargs)
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 COMMIT_RETRY_DELAYS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import fakes
 import pytest
-from inline_executor import InlineExecutor
 
 import pdu
 from agent.common.config import HandlersConfig, ServiceConfig
@@ -19,6 +18,7 @@ from agent.common.watchdog import DeadlineMonitor
 from agent.handlers.registry import HandlerRegistry
 from agent.journal.actions import ActionStore
 from agent.journal.connection import open_journal_file
+from agent.journal.executor import InlineExecutor
 from agent.journal.inbox import CommandStore
 from agent.journal.journal import Journal
 from agent.journal.models import OutgoingMessage
@@ -37,7 +37,7 @@ from agent.pipeline.sender import Sender
 from agent.service.classify import classify
 from agent.service.compose import ReplyConfig
 from agent.service.profile import SERVICE_PROFILES
-from virtual_time import START_TIME_S, VirtualTimeLoop
+from hardware.sim.virtual_time import START_TIME_S, VirtualTimeLoop
 
 START_WALL_TIME = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
 SID = "DC" + "0" * 32

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from virtual_time import VirtualTimeLoop
+from hardware.sim.virtual_time import VirtualTimeLoop
 
 
 def pytest_asyncio_loop_factories(config, item):

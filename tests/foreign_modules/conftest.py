@@ -1,6 +1,6 @@
 """The tests with foreign modules run in virtual time, so that slow modules cost no real time."""
 
-from virtual_time import VirtualTimeLoop
+from hardware.sim.virtual_time import VirtualTimeLoop
 
 
 def pytest_asyncio_loop_factories(config, item):

@@ -10,11 +10,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import msgspec
-from inline_executor import InlineExecutor
 
 from agent.at.command import AtCommand
 from agent.daemon.control_api import ControlApi
 from agent.daemon.control_socket import MAX_LINE_BYTES, ControlServer
+from agent.journal.executor import InlineExecutor
 from agent.pipeline.composer import MessageComposer
 from agent.service.compose import ReplyConfig
 from agent.service.profile import SERVICE_PROFILES

@@ -1,6 +1,6 @@
 """Tests of the whole agent run in virtual time."""
 
-from virtual_time import VirtualTimeLoop
+from hardware.sim.virtual_time import VirtualTimeLoop
 
 
 def pytest_asyncio_loop_factories(config, item):

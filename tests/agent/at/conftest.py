@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-import virtual_time
+from hardware.sim import virtual_time
 
 
 @pytest.fixture

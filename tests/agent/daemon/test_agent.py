@@ -5,7 +5,6 @@ import json
 from contextlib import asynccontextmanager
 
 import pytest
-from inline_executor import InlineExecutor
 
 import pdu
 from agent.at.transport.base import PortUnavailable
@@ -14,6 +13,7 @@ from agent.daemon.agent import Agent, Dependencies
 from agent.daemon.control_socket import ControlUnusable
 from agent.handlers.registry import HandlerConfigError
 from agent.handlers.results import Finished, HandlerDeclaration
+from agent.journal.executor import InlineExecutor
 from agent.journal.files import JournalLocked
 from agent.journal.journal import Journal, JournalUnusable
 from agent.modem.sending import OutcomeUnknown, Refused

@@ -6,10 +6,9 @@ import threading
 from itertools import pairwise
 
 import pytest
-from inline_executor import InlineExecutor
 
-from agent.journal.executor import ThreadExecutor, retry_until_committed
-from virtual_time import run_virtual
+from agent.journal.executor import InlineExecutor, ThreadExecutor, retry_until_committed
+from hardware.sim.virtual_time import run_virtual
 
 
 async def test_thread_executor_runs_calls_in_order(journal_env, factories):

@@ -7,11 +7,11 @@ import pytest
 from memory_transport import memory_transport_pair
 
 import pdu
-import virtual_time
 from agent.at.client import AtClient
 from agent.modem.modem import Modem
 from agent.modem.options import ModemOptions
 from hardware.profile import SimulatorProfile
+from hardware.sim import virtual_time
 from hardware.sim.module.module import SimulatedModule
 from hardware.sim.module.sim_card import SimCard
 

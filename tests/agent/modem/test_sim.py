@@ -6,7 +6,6 @@ import sqlite3
 from datetime import UTC, datetime
 
 import pytest
-from inline_executor import InlineExecutor
 from memory_transport import memory_transport_pair
 
 from agent.at.client import AtClient
@@ -15,6 +14,7 @@ from agent.at.trace import Trace
 from agent.common.runtime import Runtime
 from agent.common.watchdog import DeadlineMonitor
 from agent.daemon.sim_memory import JournalSimMemory
+from agent.journal.executor import InlineExecutor
 from agent.journal.journal import Journal
 from agent.journal.sims import SimStore
 from agent.modem.error import ModemUnusable

@@ -11,10 +11,9 @@ import shutil
 import sqlite3
 from dataclasses import replace
 
-from inline_executor import InlineExecutor
-
 from agent.common.config import parse_config
 from agent.daemon.agent import Agent, Dependencies
+from agent.journal.executor import InlineExecutor
 from agent.modem.sim import Pin
 
 CURRENT_RUN = contextvars.ContextVar("agent_run", default=None)

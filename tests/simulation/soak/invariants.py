@@ -12,13 +12,13 @@ from datetime import datetime
 from reply_counts import find_wrong_reply_counts
 
 from agent.journal.ignored import MAX_IGNORED_MESSAGES
+from hardware.sim.virtual_time import START_TIME_S
 from soak import db_corruption
 from soak.direct_delivery_losses import SLOW_COMMIT_WINDOW_S, DirectDeliveryLosses
 from soak.limits import LimitChecker
 from soak.scenario import BODY_REFUSALS, HOUR_S
 from soak.traffic import LONG_TEXT
 from soak.world import START_WALL_TIME
-from virtual_time import START_TIME_S
 
 OPEN_STATES = {
     "commands": ("received", "running"),

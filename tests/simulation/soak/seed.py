@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import virtual_time
+from hardware.sim import virtual_time
 from hardware.sim.module.sim_card import SimCard
 from soak.commit_probe import CommitOrderProbe
 from soak.invariants import InvariantChecker

@@ -20,10 +20,10 @@ from hardware.sim.module.module import SimulatedModule
 from hardware.sim.module.sim_card import SimCard
 from hardware.sim.network.events import EventReporter
 from hardware.sim.network.network import SimulatedNetwork, Subscription
+from hardware.sim.virtual_time import START_TIME_S
 from soak import simulated_runner
 from soak.agent_run import AgentRun
 from soak.simulated_port import SimulatedPort
-from virtual_time import START_TIME_S
 
 START_WALL_TIME = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
 
