@@ -48,6 +48,7 @@ class ServiceConfig(_ConfigTable, frozen=True):
     max_per_minute: Annotated[int, Meta(ge=1)] = 10
     max_per_day: Annotated[int, Meta(ge=1)] = 200
     max_answer_age_s: PositiveFloat = 86_400.0
+    reply_spread_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
 
 
 class HandlersConfig(_ConfigTable, frozen=True):
@@ -163,6 +164,11 @@ def parse_config(tables: dict[str, Any], source: str, base_dir: Path = Path("/")
         errors.append(
             f'{source}: service.max_parts must be 1 with modem.message_format "text": '
             "multipart messages need PDU mode"
+        )
+    if config.service.reply_spread_s >= config.service.max_answer_age_s:
+        errors.append(
+            f"{source}: service.reply_spread_s must be less than service.max_answer_age_s, "
+            f"{config.service.max_answer_age_s:g}: otherwise replies are given up while they wait"
         )
     if config.recovery.power == "gpio" and config.recovery.gpio_line < 0:
         errors.append(

@@ -30,6 +30,7 @@ from agent.journal.journal import Journal
 from agent.journal.mounts import explain_volatile
 from agent.journal.outbox import OutboxStore
 from agent.journal.overview import JournalOverview
+from agent.journal.reply_spread import ReplySpread
 from agent.journal.reset_budget import ResetBudget, ResetLimits
 from agent.journal.sims import SimStore
 from agent.modem.identification import AUTO_PROFILE
@@ -90,7 +91,7 @@ class Components:
             refusals=SendRefusals(),
             reply_queued=asyncio.Event(),
         )
-        self.outbox_store = OutboxStore(journal)
+        self.outbox_store = OutboxStore(journal, ReplySpread(config.service.reply_spread_s, runtime.random))
         self.command_store = CommandStore(
             journal, self.outbox_store, dedup_without_sid=config.journal.dedup_without_sid
         )

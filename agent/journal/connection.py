@@ -86,13 +86,14 @@ def open_journal_file(path: Path, lock_timeout_s: float = 5.0) -> tuple[sqlite3.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         schema.migrate(connection)
-        return connection, _read_meta(connection)
+        return connection, read_meta(connection)
     except BaseException:
         connection.close()
         raise
 
 
-def _read_meta(connection: sqlite3.Connection) -> Meta:
+def read_meta(connection: sqlite3.Connection) -> Meta:
+    """Return the row of the table ``meta``. Raises sqlite3.DatabaseError if it is missing."""
     row = connection.execute(
         "SELECT uptime, newest_timestamp, dedup_horizon, first_sweep_done FROM meta"
     ).fetchone()

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 from pathlib import Path
+from typing import Protocol
 
 _SUFFIXES = ("", "-wal", ".lock")
 """The files that hold acknowledged data, and the lock. SQLite can rebuild the file ``-shm`` from them."""
@@ -43,19 +44,53 @@ def acquire_lock(journal_path: Path) -> int:
     return descriptor
 
 
-class JournalFiles:
-    """The inodes of the files of an open journal."""
+class FileGuard(Protocol):
+    """The lock of a journal and the check of its files; `JournalFiles` is the one on a disk."""
 
-    def __init__(self, path: Path, lock_fd: int) -> None:
-        self._directory = path.parent
+    def record_opened(self) -> None:
+        """Record the files that SQLite has just opened. Raises OSError."""
+
+    def find_changed(self) -> list[str]:
+        """Return the suffixes of the files that were deleted or replaced. Raises OSError."""
+
+    def lock_again(self) -> None:
+        """Lock the journal anew. Raises JournalLocked, OSError."""
+
+    def release(self) -> None:
+        """Release the lock. It may be called twice."""
+
+
+class JournalFiles:
+    """The lock of a journal, and the inodes of its files while it is open."""
+
+    def __init__(self, path: Path) -> None:
+        """Lock the journal. Raises JournalLocked, OSError."""
+        self._path = path
         self._paths = {suffix: path.with_name(path.name + suffix) for suffix in _SUFFIXES}
         self._inodes: dict[str, tuple[int, int]] = {}
-        self.set_lock(lock_fd)
+        self._lock_fd = acquire_lock(path)
+        self._record_lock()
+
+    def record_opened(self) -> None:
+        """Record the files that SQLite has just opened. Raises OSError."""
+        self._inodes = {".lock": self._inodes[".lock"]}
         self.find_changed()
 
-    def set_lock(self, lock_fd: int) -> None:
-        """Record the inode of the lock file, given its descriptor."""
-        self._inodes[".lock"] = _inode(os.fstat(lock_fd))
+    def lock_again(self) -> None:
+        """Lock the journal anew, because its lock file is gone. Raises JournalLocked, OSError."""
+        lock_fd = acquire_lock(self._path)
+        self.release()
+        self._lock_fd = lock_fd
+        self._record_lock()
+
+    def release(self) -> None:
+        """Release the lock. It may be called twice."""
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+    def _record_lock(self) -> None:
+        self._inodes[".lock"] = _inode(os.fstat(self._lock_fd))
 
     def find_changed(self) -> list[str]:
         """Return the suffixes of the files that were deleted or replaced, usually none.
@@ -74,8 +109,8 @@ class JournalFiles:
                 self._inodes[suffix] = inode
             elif inode != self._inodes.get(suffix):
                 changed.append(suffix)
-        if changed and not self._directory.is_dir():
-            raise FileNotFoundError(errno.ENOENT, f"its folder {self._directory} is gone")
+        if changed and not self._path.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, f"its folder {self._path.parent} is gone")
         return changed
 
 

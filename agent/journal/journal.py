@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from agent.journal import repair, schema
 from agent.journal.connection import DbFailure, Meta, QueryResult, classify_error, open_journal_file
-from agent.journal.files import JournalFiles, JournalLocked, acquire_lock
+from agent.journal.files import FileGuard, JournalFiles, JournalLocked
 
 R = TypeVar("R")
 _PATH_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES)
@@ -74,6 +74,7 @@ class Journal:
         monotonic_clock: Callable[[], float],
         on_damage: Callable[[str], object] = lambda text: None,
         open_file: OpenFile = open_journal_file,
+        lock_files: Callable[[Path], FileGuard] = JournalFiles,
     ) -> None:
         """Open or create the file (mode 0600). Raises JournalUnusable, JournalLocked.
 
@@ -99,11 +100,11 @@ class Journal:
         # SQLite keeps the log beside the file that a link points to. The lock must be found under all names.
         self._real_path = Path(os.path.realpath(path))
         with contextlib.ExitStack() as undo, self._errors_as_unusable():
-            self._lock_fd = acquire_lock(self._real_path)
-            undo.callback(self._release_lock)
+            self._files = lock_files(self._real_path)
+            undo.callback(self._files.release)
             self.connection, self.meta = self._open_first()
             undo.callback(self.connection.close)
-            self._files = JournalFiles(self._real_path, self._lock_fd)
+            self._files.record_opened()
             self._uptime_base = self.meta.uptime - monotonic_clock()
             undo.pop_all()
 
@@ -150,12 +151,7 @@ class Journal:
                     with self.transaction():
                         pass
         self.connection.close()
-        self._release_lock()
-
-    def _release_lock(self) -> None:
-        if self._lock_fd >= 0:
-            os.close(self._lock_fd)
-            self._lock_fd = -1
+        self._files.release()
 
     # Time
 
@@ -267,10 +263,7 @@ class Journal:
             if not changed:
                 return
             if ".lock" in changed:
-                lock_fd = acquire_lock(self._real_path)
-                self._release_lock()
-                self._lock_fd = lock_fd
-                self._files.set_lock(lock_fd)
+                self._files.lock_again()
             if changed != [".lock"]:
                 copy = repair.restore_files(
                     self._real_path, self.connection, self._wall_clock(), keep_replacement="" in changed
@@ -299,7 +292,7 @@ class Journal:
         self.connection.close()
         try:
             self.connection, meta = self._open_again()
-            self._files = JournalFiles(self._real_path, self._lock_fd)
+            self._files.record_opened()
         except (OSError, schema.SchemaTooNew) as error:
             raise sqlite3.OperationalError(f"the journal cannot be opened again: {error}") from error
         except sqlite3.Error as error:

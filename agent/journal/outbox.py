@@ -9,6 +9,7 @@ from typing import Any
 import pdu
 from agent.journal.journal import Journal, JournalTime
 from agent.journal.models import OutgoingMessage, ReplyRow, ReplyState
+from agent.journal.reply_spread import ReplySpread
 from agent.journal.timestamps import DAY_S
 
 REPORT_MATCH_WINDOW_S = 3 * DAY_S
@@ -25,6 +26,7 @@ _SELECT_QUEUED = (
 _SAME_RECIPIENT = (
     "ltrim(recipient, '+') = ltrim(destination, '+')"  # networks write the same number with and without it
 )
+_SPREAD_END = "max(queued_uptime, ?) + spread_s"
 _MAY_HAVE_LEFT = "state IN ('sending', 'sent', 'delivered', 'unknown')"
 _SENT_UPTIME = "coalesce(sent_uptime, queued_uptime)"  # the first is NULL in rows of an early version
 _TP_ST_STILL_TRYING = range(0x20, 0x40)
@@ -37,18 +39,23 @@ class OutboxStore:
     Each method that writes is one commit, except `insert` and `store_report`.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, reply_spread: ReplySpread | None = None) -> None:
+        """`reply_spread` draws the wait of each reply to a Command; None: no reply waits."""
         self._journal = journal
         self._execute = journal.execute
+        self._reply_spread = reply_spread
+        self._spread_since = 0.0
+        """Uptime at which the network came back; the waits begin no earlier."""
 
     def insert(self, command_id: int | None, reply: OutgoingMessage, now: JournalTime) -> int:
         """Queue a message in the caller's transaction; return its id."""
         data = reply.user_data
         reply_id = self._journal.next_id("replies")
+        spread_s = 0.0 if command_id is None else self._draw_spread_s(command_id)
         self._execute(
             "INSERT INTO replies (id, command_id, state, destination, alphabet, user_data, user_data_length,"
-            " has_header, text, part, parts, error_answer, omitted, queued_wall, queued_uptime)"
-            " VALUES (?, ?, 'queued', ?,?,?,?,?,?,?,?,?,?,?,?)",
+            " has_header, text, part, parts, error_answer, omitted, spread_s, reason, queued_wall, queued_uptime)"
+            " VALUES (?, ?, 'queued', ?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 reply_id,
                 command_id,
@@ -62,11 +69,22 @@ class OutboxStore:
                 reply.parts,
                 reply.error_reply,
                 reply.omitted,
+                spread_s,
+                f"waits {spread_s:.0f} s (reply_spread_s)" if spread_s else None,
                 now.wall,
                 now.uptime,
             ),
         )
         return reply_id
+
+    def _draw_spread_s(self, command_id: int) -> float:
+        if self._reply_spread is None:
+            return 0.0
+        sim = self._execute("SELECT iccid FROM sims ORDER BY last_seen_wall DESC LIMIT 1").fetchone()
+        (command,) = self._execute(
+            "SELECT coalesce(sid, timestamp, id) FROM commands WHERE id = ?", (command_id,)
+        ).fetchone()
+        return self._reply_spread.delay_s(sim[0] if sim else "", str(command))
 
     def enqueue(self, replies: list[OutgoingMessage]) -> list[int]:
         """Queue messages that are not replies to a Command; return their ids."""
@@ -76,13 +94,33 @@ class OutboxStore:
         )
 
     def next_queued(self, excluded_destinations: Collection[str] = ()) -> ReplyRow | None:
-        """Return the oldest queued message, except to these destinations; None if there is none."""
+        """Return the oldest queued message whose spread is over, except to these destinations.
+
+        Returns None if there is none.
+        """
         row = self._execute(
-            f"SELECT {_SELECT_QUEUED} AND destination NOT IN ({', '.join('?' * len(excluded_destinations))})"
+            f"SELECT {_SELECT_QUEUED} AND {_SPREAD_END} <= ?"
+            f" AND destination NOT IN ({', '.join('?' * len(excluded_destinations))})"
             " ORDER BY replies.id LIMIT 1",
-            tuple(excluded_destinations),
+            (self._spread_since, self._journal.now().uptime, *excluded_destinations),
         ).fetchone()
         return None if row is None else _reply_from_row(row)
+
+    def spread_left_s(self) -> float | None:
+        """Return the seconds until another queued message has waited for its spread; None if none waits."""
+        uptime = self._journal.now().uptime
+        (end,) = self._execute(
+            f"SELECT min({_SPREAD_END}) FROM replies WHERE state = 'queued' AND {_SPREAD_END} > ?",
+            (self._spread_since, self._spread_since, uptime),
+        ).fetchone()
+        return None if end is None else end - uptime
+
+    def restart_spread(self) -> None:
+        """Let the queued replies wait for their spread once more, from now on.
+
+        It is called when the network is back: all devices of a cell come back at the same time.
+        """
+        self._spread_since = self._journal.now().uptime
 
     def list_expired(self, max_age_s: float, per_day: int) -> list[ReplyRow]:
         """Return the queued messages that are older than `max_age_s` by both clocks, oldest first.

@@ -213,6 +213,11 @@ ALTER TABLE commands ADD COLUMN port INTEGER;
 ALTER TABLE replies ADD COLUMN omitted INTEGER NOT NULL DEFAULT 0
 """
 
+_VERSION_6 = """
+-- replies.spread_s: seconds after queued_uptime during which it waits, so that not all devices reply at once
+ALTER TABLE replies ADD COLUMN spread_s REAL NOT NULL DEFAULT 0
+"""
+
 
 def _run_script(script: str) -> Callable[[sqlite3.Connection], None]:
     """Return a migration that runs the statements of a script."""
@@ -225,7 +230,7 @@ def _run_script(script: str) -> Callable[[sqlite3.Connection], None]:
 
 
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = tuple(
-    _run_script(script) for script in (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
+    _run_script(script) for script in (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
 )
 """Entry N takes a file from version N to version N + 1. The file stores its version in `user_version`."""
 

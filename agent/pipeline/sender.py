@@ -84,6 +84,8 @@ class Sender:
         self._unsent_reply_id: int | None = None
         """A message whose change to `sending` failed. It has not left, whether that was committed or not."""
         self._journal_failed = False
+        self._was_without_network = False
+        """True if messages had to wait for a network when the last one was due."""
         self._awaiting_result: tuple[int, float] | None = None
         """The message whose body has left and whose result is missing, and since when."""
 
@@ -135,13 +137,19 @@ class Sender:
             if reply is None:
                 self._blocked_by = ""
                 self._wakes_on_queued = True
-                return await self._limit_to_expiry(min(held.values())) if held else UNTIL_QUEUED
+                spread_s = await self._db.run(self._outbox_store.spread_left_s)
+                delay = min([*held.values(), UNTIL_QUEUED if spread_s is None else spread_s])
+                return await self._limit_to_expiry(delay) if delay < UNTIL_QUEUED else UNTIL_QUEUED
             if reply.attempts and not self._destination_backoff.has_failed(reply.destination):
                 # Sending may have ended the agent, so a restart must not shorten the backoff.
                 delay = min(
                     RETRY_BACKOFF.delay(reply.attempts, self._runtime.random), MAX_DELAY_AFTER_RESTART_S
                 )
                 self._destination_backoff.hold(reply.destination, now + delay, "tried before the last start")
+                return None
+            if self._was_without_network and self._modem.status.registration.can_send:
+                self._was_without_network = False
+                await self._db.run(self._outbox_store.restart_spread)
                 return None
             blocked = self._check_modem() or await self._db.run(self._check_rate_limits)
             if blocked is not None:
@@ -173,6 +181,7 @@ class Sender:
         """
         registration = self._modem.status.registration
         if not registration.can_send:
+            self._was_without_network = True
             return f"{registration}: messages wait for a network", NETWORK_CHECK_INTERVAL_S
         if delay := self._brownout_guard.remaining_s(_now()):
             return "sending is paused because the module restarted while it transmitted", delay

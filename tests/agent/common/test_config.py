@@ -107,6 +107,12 @@ def test_text_mode_excludes_multipart_replies():
     assert "service.max_parts must be 1" in errors[0]
 
 
+def test_spread_is_shorter_than_the_age_of_a_reply():
+    """Otherwise replies would be given up while they wait."""
+    [error] = _errors({"service": {"reply_spread_s": 600, "max_answer_age_s": 600}})
+    assert "service.reply_spread_s must be less than service.max_answer_age_s, 600" in error
+
+
 @pytest.mark.parametrize(
     ("tables", "key"),
     [

@@ -241,7 +241,7 @@ def test_restore_survives_a_crash_at_any_step(journal_env, factories, file_opera
     journal_env.path.with_name("other.db").rename(journal_env.path)
     with file_operations.kill(journal_env.path.parent, step), pytest.raises(Killed):
         journal_env.store(factories.command(sid=OTHER))
-    os.close(journal_env.journal._lock_fd)  # as the kernel does it
+    os.close(journal_env.journal._files._lock_fd)  # as the kernel does it
     killed = journal_env.journal.connection
     journal_env.open()
     assert journal_env.store(factories.command()).outcome is StoreOutcome.DUPLICATE

@@ -32,8 +32,8 @@ NEW_NAMES = {
     "pins": {"pin": "pin_digest"},
 }
 """The tables of version 3, and the columns that version 4 renames."""
-ADDED_COLUMNS = {"commands": {"port": None}, "replies": {"omitted": 0}}
-"""The columns that version 5 adds, and their values in older rows."""
+ADDED_COLUMNS = {"commands": {"port": None}, "replies": {"omitted": 0, "spread_s": 0.0}}
+"""The columns that versions 5 and 6 add, and their values in older rows."""
 NEW_STATES = {"waiting": "pending", "acting": "running"}
 
 
@@ -58,7 +58,7 @@ def read_tables(path):
 
 
 def renamed(tables):
-    """The same rows under the names of version 4, with the columns of version 5."""
+    """The same rows under the names of version 4, with the columns of later versions."""
     found = {
         schema.RENAMED_TABLES.get(table, table): [
             {NEW_NAMES[table].get(column, column): value for column, value in row.items()} for row in rows

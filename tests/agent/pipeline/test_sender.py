@@ -1,6 +1,7 @@
 """Sending: what is sent how often and when, and the state that each message gets."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -739,6 +740,42 @@ async def test_no_network_holds_messages(pipeline, factories, registration, expe
         modem.registered = Registration(1)
         await pipeline.advance(20)
         assert pipeline.reply_states() == ["sent"]
+
+
+async def queue_reply_with_spread(pipeline, spread_s):
+    """Queue the reply to a Command that waits for this time; the wait is the same for every Command."""
+    pipeline.outbox_store._reply_spread = SimpleNamespace(delay_s=lambda iccid, command: spread_s)
+    command_id = pipeline.store_command().command_id
+    reply = OutgoingMessage("2936", pdu.segment("on")[0], 1, 1)
+    pipeline.command_store.finish(command_id, "done", None, [reply])
+
+
+async def test_reply_leaves_when_its_spread_is_over(pipeline, factories):
+    """Not before, without polling, and messages without a spread do not wait for it."""
+    modem = factories.modem(pipeline)
+    await queue_reply_with_spread(pipeline, 90)
+    async with pipeline.run_sender(modem):
+        pipeline.queue_message("by hand")
+        pipeline.reply_queued.set()
+        await pipeline.advance(88)
+        assert modem.sent_contents == ["by hand"]
+        assert reasons(pipeline)[0] == "waits 90 s (reply_spread_s)"
+        await pipeline.advance(3)
+    assert modem.sent_contents == ["by hand", "on"]
+
+
+async def test_spread_begins_again_when_the_network_is_back(pipeline, factories):
+    """Replies that became due while there was no network do not leave all at once."""
+    modem = factories.modem(pipeline)
+    modem.registered = Registration(2, 2, 2)
+    await queue_reply_with_spread(pipeline, 90)
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(600)
+        modem.registered = Registration(1)
+        await pipeline.advance(80)
+        assert modem.sent_contents == []
+        await pipeline.advance(30)
+    assert modem.sent_contents == ["on"]
 
 
 async def test_one_registered_domain_is_enough(pipeline, factories):
