@@ -54,8 +54,8 @@ class OutboxStore:
         spread_s = 0.0 if command_id is None else self._draw_spread_s(command_id)
         self._execute(
             "INSERT INTO replies (id, command_id, state, destination, alphabet, user_data, user_data_length,"
-            " has_header, text, part, parts, error_answer, omitted, spread_s, reason, queued_wall, queued_uptime)"
-            " VALUES (?, ?, 'queued', ?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            " has_header, text, part, parts, error_answer, omitted, spread_s, reason,"
+            " queued_wall, queued_uptime) VALUES (?, ?, 'queued', ?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 reply_id,
                 command_id,
