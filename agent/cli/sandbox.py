@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from agent.cli.common import EXIT_CONFIG, EXIT_FAILURE, exit_with_errors, print_json
 
 if TYPE_CHECKING:
     from hardware.sim.sandbox_clock import SandboxClock
 
+REPLAY_OPTIONS = ("replay", "no_delays", "link_dir", "as_json")
+"""The options that a replayed recording takes."""
 SERVICES = ("super-sim", "programmable-wireless", "super-sim-beta")
 
 
@@ -35,7 +38,7 @@ def _parse_baud(_context: click.Context, _option: click.Parameter, text: str | N
     raise click.BadParameter(f"{text} is neither auto nor a rate from 300 to 4000000")
 
 
-def _parse_callback_hosts(
+def _parse_hosts(
     _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Return the hosts as URLs have them: in lower case, without brackets and a dot at the end."""
@@ -134,9 +137,29 @@ def _parse_token(_context: click.Context, _option: click.Parameter, text: str | 
     "--allow-callback",
     "callback_hosts",
     multiple=True,
-    callback=_parse_callback_hosts,
+    callback=_parse_hosts,
     metavar="HOST",
     help="A host that callbacks may call besides this machine; repeatable.",
+)
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    multiple=True,
+    callback=_parse_hosts,
+    metavar="HOST",
+    help="A name by which clients may call the sandbox besides localhost and --listen; repeatable.",
+)
+@click.option(
+    "--supersim-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="A port with the paths of the vendor's Super SIM host, such as /v1/Commands; 0 takes a free port.",
+)
+@click.option(
+    "--wireless-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="The same for Programmable Wireless.",
 )
 @click.option(
     "--open",
@@ -195,6 +218,9 @@ def sandbox(
     baud: int | None,
     faults: tuple[str, ...],
     callback_hosts: tuple[str, ...],
+    allowed_hosts: tuple[str, ...],
+    supersim_port: int | None,
+    wireless_port: int | None,
     account: str | None,
     token: str | None,
     sandbox_clock: SandboxClock,
@@ -235,12 +261,15 @@ def sandbox(
         link_dir or Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / "modem-agent-sandbox"
     )
     if replay is not None:
-        others = (sims, faults, callback_hosts, account, token, is_open, not sandbox_clock.is_running)
-        if any(others) or seed is not None or baud is not None or device != "generic":
-            raise click.UsageError(
-                "--replay takes none of --sim, --device, --baud, --fault, --allow-callback, --open, "
-                "--account, --token, --clock and --seed"
-            )
+        context = click.get_current_context()
+        others = [
+            option.opts[0]
+            for option in context.command.params
+            if option.name not in REPLAY_OPTIONS
+            and context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+        ]
+        if others:
+            raise click.UsageError(f"--replay does not take {', '.join(others)}")
         _replay_recording(replay, folder, delays=not no_delays, as_json=as_json)
         return
     if no_delays:
@@ -292,6 +321,12 @@ def sandbox(
             (host.strip("[]"), int(port)),
             callback_rules=CallbackRules(allowed_hosts=frozenset(callback_hosts)),
             is_open=is_open,
+            product_ports={
+                base_path: number
+                for base_path, number in (("/supersim", supersim_port), ("/wireless", wireless_port))
+                if number is not None
+            },
+            allowed_hosts=allowed_hosts,
         )
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -425,6 +460,10 @@ def _print_addresses(description: dict[str, object], *, as_json: bool, is_open: 
     sims = description["sims"]
     assert isinstance(sims, list)  # noqa: S101  (for the type checker)
     click.echo(f"REST API, with a page that explains it: {description['url']}/")
+    product_urls = description["product_urls"]
+    assert isinstance(product_urls, dict)  # noqa: S101  (for the type checker)
+    for product, url in product_urls.items():
+        click.echo(f"  {product}, with the paths of the vendor's host: {url}/v1/")
     width = max(len(sim["unique_name"]) for sim in sims)
     for sim in sims:
         click.echo(f"  {sim['unique_name']:<{width}}  {sim['service']}, SIM {sim['sid']}, port {sim['link']}")

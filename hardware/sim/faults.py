@@ -21,7 +21,7 @@ A fault is written `NAME` or `NAME:key=value,key=value`, for instance `final-los
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import msgspec
 
@@ -80,15 +80,19 @@ class FaultError(ValueError):
     """The specification of a fault is invalid; the text is one sentence."""
 
 
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+"""A time from now; neither `nan` nor `inf`, which no timer takes."""
+
+
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One fault with its keys."""
 
     name: str
-    after: float = 0.0
-    for_: float = msgspec.field(default=30.0, name="for")
-    times: int = 1
+    after: Seconds = 0.0
+    for_: Seconds = msgspec.field(default=30.0, name="for")
+    times: Annotated[int, msgspec.Meta(ge=0)] = 1
     command: str = ""
-    seconds: float = 5.0
+    seconds: Seconds = 5.0
     refusal: str = "ERROR"
     stat: int = 2
     fun: int = 4

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from hardware.sim.rest import parameters
-from hardware.sim.rest.responses import list_response, root_url
+from hardware.sim.rest.responses import list_response
+from hardware.sim.rest.service_router import base_url
 
 if TYPE_CHECKING:
     from hardware.sim.rest.access import Callers
+    from hardware.sim.rest.service_router import ServiceRouter
     from hardware.sim.service.resource import CommandResource
     from hardware.sim.service.service import CommandService
 
@@ -23,13 +25,14 @@ class CommandRoutes:
         self._service = service
         self._callers = callers
 
-    def register(self, router: web.UrlDispatcher) -> None:
-        path = self._service.product.collection_path
-        router.add_post(path, self.create)
-        router.add_get(path, self.list_page, allow_head=False)
-        router.add_get(f"{path}/{{sid}}", self.fetch, allow_head=False)
-        if self._service.product.can_delete:
-            router.add_delete(f"{path}/{{sid}}", self.delete)
+    def register(self, router: ServiceRouter) -> None:
+        product = self._service.product
+        path = product.service_path
+        router.add("POST", product.base_path, path, self.create)
+        router.add("GET", product.base_path, path, self.list_page)
+        router.add("GET", product.base_path, f"{path}/{{sid}}", self.fetch)
+        if product.can_delete:
+            router.add("DELETE", product.base_path, f"{path}/{{sid}}", self.delete)
 
     async def create(self, request: web.Request) -> web.Response:
         resource = self._service.create(
@@ -44,7 +47,7 @@ class CommandRoutes:
     async def list_page(self, request: web.Request) -> web.Response:
         product = self._service.product
         page = self._service.list_page(parameters.parse_query(request), self._callers.find_account(request))
-        url = f"{root_url(request)}{product.collection_path}"
+        url = f"{base_url(request, product.base_path)}{product.service_path}"
         return list_response(page, product.list_key, url, partial(self._resource_json, request))
 
     async def delete(self, request: web.Request) -> web.Response:
@@ -53,4 +56,5 @@ class CommandRoutes:
 
     def _resource_json(self, request: web.Request, resource: CommandResource) -> dict[str, object]:
         account = self._callers.shown_account(request)
-        return resource.to_json(self._service.product, account, root_url(request))
+        product = self._service.product
+        return resource.to_json(product, account, base_url(request, product.base_path))

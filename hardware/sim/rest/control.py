@@ -54,9 +54,12 @@ if TYPE_CHECKING:
 class ControlRoutes:
     """The control interface of one sandbox."""
 
-    def __init__(self, sandbox: Sandbox, server_url: Callable[[], str]) -> None:
+    def __init__(
+        self, sandbox: Sandbox, server_url: Callable[[], str], describe: Callable[[], dict[str, object]]
+    ) -> None:
         self._sandbox = sandbox
         self._server_url = server_url
+        self._describe = describe
 
     def register(self, router: web.UrlDispatcher) -> None:
         sim = "/sandbox/sims/{name}"
@@ -87,7 +90,7 @@ class ControlRoutes:
     # GET
 
     async def show_sandbox(self, _request: web.Request) -> web.Response:
-        return web.json_response(self._sandbox.describe(self._server_url()))
+        return web.json_response(self._describe())
 
     async def list_sims(self, _request: web.Request) -> web.Response:
         return web.json_response({"sims": [self._sim_json(sim) for sim in self._sandbox.sims.values()]})

@@ -6,9 +6,16 @@ import logging
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+import aiohttp
 from aiohttp import hdrs, web
 
-from hardware.sim.service.errors import METHOD_NOT_ALLOWED, NO_SUCH_RESOURCE, UNSPECIFIED, ServiceError
+from hardware.sim.service.errors import (
+    INVALID_VALUE,
+    METHOD_NOT_ALLOWED,
+    NO_SUCH_RESOURCE,
+    UNSPECIFIED,
+    ServiceError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,27 +33,34 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     try:
         return await handler(request)
     except ServiceError as error:
-        return _error_response(error)
-    except web.HTTPNotFound:
-        message = f"The requested resource {request.path} was not found."
-        return _error_response(ServiceError(404, NO_SUCH_RESOURCE, message))
-    except web.HTTPMethodNotAllowed as error:
-        message = f"{request.method} is not allowed on {request.path}."
-        answer = _error_response(ServiceError(405, METHOD_NOT_ALLOWED, message))
-        answer.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
-        return answer
+        return error_response(error)
     except web.HTTPError as error:
-        return _error_response(ServiceError(error.status, UNSPECIFIED, f"{error.reason}."))
+        return error_response(convert_http_error(request, error))
+    except web.RequestPayloadError:
+        message = "The body cannot be read: it is not encoded as its header says, or incomplete."
+        return error_response(ServiceError(400, INVALID_VALUE, message))
+    except (ConnectionError, aiohttp.ClientConnectionError):  # the client has hung up
+        raise
     except Exception:  # the client must get JSON for any error
         log.exception("%s %s failed", request.method, request.path)
-        return _error_response(ServiceError(500, UNSPECIFIED, "Internal error in the sandbox; see its log."))
+        return error_response(ServiceError(500, UNSPECIFIED, "Internal error in the sandbox; see its log."))
 
 
-def _error_response(error: ServiceError) -> web.Response:
-    response = web.json_response(error.to_json(), status=error.status)
-    if error.status == 401:
-        response.headers[hdrs.WWW_AUTHENTICATE] = 'Basic realm="modem-agent sandbox"'
-    return response
+def convert_http_error(request: web.BaseRequest, error: web.HTTPException) -> ServiceError:
+    """Return an error of the router or of the framework in the form of the services."""
+    if isinstance(error, web.HTTPNotFound):
+        message = f"The requested resource {request.path} was not found."
+        return ServiceError(404, NO_SUCH_RESOURCE, message)
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        message = f"{request.method} is not allowed on {request.path}."
+        headers = {str(hdrs.ALLOW): error.headers[hdrs.ALLOW]}
+        return ServiceError(405, METHOD_NOT_ALLOWED, message, headers)
+    return ServiceError(error.status, UNSPECIFIED, f"{error.reason}.")
+
+
+def error_response(error: ServiceError) -> web.Response:
+    """Return the documented body of an error."""
+    return web.json_response(error.to_json(), status=error.status, headers=error.headers)
 
 
 def list_response(

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from aiohttp import http_exceptions, web
+from aiohttp import web
 
 from hardware.sim.callbacks.http_client import CallbackHttpClient
 from hardware.sim.rest.access import Callers, TokenRoutes
 from hardware.sim.rest.clock import ClockRoutes
 from hardware.sim.rest.commands import CommandRoutes
 from hardware.sim.rest.control import ControlRoutes
+from hardware.sim.rest.host_check import HostCheck
 from hardware.sim.rest.index_page import IndexRoutes
+from hardware.sim.rest.protocol import JsonRequestHandler
 from hardware.sim.rest.responses import errors_as_json, format_authority
+from hardware.sim.rest.service_router import ServiceRouter
 from hardware.sim.rest.sims import FleetRoutes, SimRoutes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from hardware.sim.callbacks.sender import CallbackRules
     from hardware.sim.sandbox import Sandbox
 
@@ -28,15 +36,6 @@ SHUTDOWN_TIMEOUT_S = 1.0
 log = logging.getLogger(__name__)
 
 
-def _is_not_http_error(record: logging.LogRecord) -> bool:
-    """Drop the traceback of a malformed HTTP request; it has been answered with 400."""
-    error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, http_exceptions.HttpProcessingError)
-
-
-log.addFilter(_is_not_http_error)
-
-
 class SandboxUnavailable(Exception):  # noqa: N818 - the name of a condition
     """The sandbox cannot run here; the text is one sentence with the reason and the remedy."""
 
@@ -44,7 +43,9 @@ class SandboxUnavailable(Exception):  # noqa: N818 - the name of a condition
 class SandboxServer:
     """A sandbox with its REST API at `listen` (host and port; 0 means any free port) and its callbacks.
 
-    With `is_open` the services accept any credentials, or none.
+    With `is_open` the services accept any credentials, or none. `product_ports` gives products a port of
+    their own, by their base path; there the paths are those of the vendor's host. Requests may name this
+    machine or one of `allowed_hosts`.
     """
 
     def __init__(
@@ -54,28 +55,43 @@ class SandboxServer:
         *,
         callback_rules: CallbackRules | None = None,
         is_open: bool = True,
+        product_ports: Mapping[str, int] = MappingProxyType({}),
+        allowed_hosts: Iterable[str] = (),
     ) -> None:
         self.sandbox = sandbox
         self._listen = listen
         self._callback_rules = callback_rules
         self._access = sandbox.make_access_control(is_open=is_open)
+        self._product_ports = product_ports
+        self._host_check = HostCheck((*allowed_hosts, listen[0]))
         self._runner: web.AppRunner | None = None
+        self._sockets: list[asyncio.Server] = []
+        self._urls: dict[str, str] = {}
+        """`http://HOST:PORT` for clients on this machine, by base path; empty for the port of everything."""
+        self._products_by_port: dict[int, str] = {}
 
     async def start(self) -> None:
         """Start the sandbox and listen; raises SandboxUnavailable, and leaves nothing behind then."""
         try:
             await self.sandbox.start()
             self.sandbox.start_callbacks(CallbackHttpClient(), self._callback_rules)
-            await self._start_listening()
+            await self._start_serving()
         except OSError as error:
             await self.stop()
-            raise SandboxUnavailable(self._explain_failure(error)) from error
+            raise SandboxUnavailable(
+                f"The link {error.filename} cannot be made: {error.strerror}; choose another --link-dir."
+            ) from error
         except BaseException:
             await self.stop()
             raise
 
     async def stop(self) -> None:
         """Stop listening, and stop the sandbox; does nothing if it is not started."""
+        for listener in self._sockets:
+            listener.close()
+        self._sockets.clear()
+        self._urls.clear()
+        self._products_by_port.clear()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -84,35 +100,55 @@ class SandboxServer:
     @property
     def url(self) -> str:
         """`http://HOST:PORT` for clients on this machine."""
-        if self._runner is None:
+        if "" not in self._urls:
             raise RuntimeError("the sandbox is not started")
-        host, port = self._runner.addresses[0][:2]
-        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
-        return f"http://{format_authority(everywhere.get(host, host), port)}"
+        return self._urls[""]
 
     def describe(self) -> dict[str, object]:
         """Return the URLs, the account and the SIMs, as `sandbox --json` prints them."""
-        return self.sandbox.describe(self.url)
+        own = {base_path.strip("/"): url for base_path, url in self._urls.items() if base_path}
+        return {**self.sandbox.describe(self.url), "product_urls": own}
 
-    async def _start_listening(self) -> None:
+    async def _start_serving(self) -> None:
         callers = Callers(self._access)
         clock = ClockRoutes(self.sandbox)
-        app = web.Application(middlewares=[errors_as_json, clock.middleware(), callers.middleware()])
+        checks = (self._host_check.middleware(), clock.middleware(), callers.middleware())
+        app = web.Application(middlewares=[errors_as_json, *checks])
         TokenRoutes(self._access).register(app.router)
+        services = ServiceRouter(app.router, self._products_by_port)
         for service in self.sandbox.services.values():
-            CommandRoutes(service, callers).register(app.router)
+            CommandRoutes(service, callers).register(services)
         for collection in self.sandbox.account.sims.values():
-            SimRoutes(collection, callers).register(app.router)
-        FleetRoutes(self.sandbox.account.fleets, callers).register(app.router)
-        ControlRoutes(self.sandbox, lambda: self.url).register(app.router)
+            SimRoutes(collection, callers).register(services)
+        FleetRoutes(self.sandbox.account.fleets, callers).register(services)
+        ControlRoutes(self.sandbox, lambda: self.url, self.describe).register(app.router)
         clock.register(app.router)
         IndexRoutes(self.sandbox, self._access).register(app.router)
         self._runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
         await self._runner.setup()
-        await web.TCPSite(self._runner, *self._listen).start()
+        host, port = self._listen
+        for base_path, own_port in {"": port, **self._product_ports}.items():
+            await self._listen_on(self._runner, host, own_port, base_path)
 
-    def _explain_failure(self, error: OSError) -> str:
-        if error.filename is not None:
-            return f"The link {error.filename} cannot be made: {error.strerror}; choose another --link-dir."
-        address = format_authority(*self._listen)
-        return f"Cannot listen on {address}: {error.strerror}; choose another --listen HOST:PORT."
+    async def _listen_on(self, runner: web.AppRunner, host: str, port: int, base_path: str) -> None:
+        loop = asyncio.get_running_loop()
+        server = runner.server
+        assert server is not None  # noqa: S101 - for the type checker: the runner is set up
+
+        def make_handler() -> JsonRequestHandler:
+            return JsonRequestHandler(server, loop=loop, logger=log)
+
+        try:
+            listener = await loop.create_server(make_handler, host, port, reuse_address=True)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+            option = f"--{base_path[1:]}-port PORT" if base_path else "--listen HOST:PORT"
+            raise SandboxUnavailable(
+                f"Cannot listen on {format_authority(host, port)}: {reason}; choose another {option}."
+            ) from error
+        self._sockets.append(listener)
+        bound, port = listener.sockets[0].getsockname()[:2]
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not listened on
+        self._urls[base_path] = f"http://{format_authority(everywhere.get(bound, bound), port)}"
+        if base_path:
+            self._products_by_port[port] = base_path

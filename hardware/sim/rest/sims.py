@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from hardware.sim.rest import parameters
-from hardware.sim.rest.responses import list_response, root_url
+from hardware.sim.rest.responses import list_response
+from hardware.sim.rest.service_router import base_url
 from hardware.sim.service import fleets, sims
+from hardware.sim.service.product import SIMS_PATH, SUPER_SIM
 
 if TYPE_CHECKING:
     from hardware.sim.rest.access import Callers
+    from hardware.sim.rest.service_router import ServiceRouter
     from hardware.sim.service.fleets import FleetCollection
     from hardware.sim.service.sims import SimCollection
 
@@ -24,13 +27,13 @@ class SimRoutes:
         self._sims = collection
         self._callers = callers
 
-    def register(self, router: web.UrlDispatcher) -> None:
-        path = self._sims.product.sims_path
-        router.add_get(path, self.list_page, allow_head=False)
-        router.add_get(f"{path}/{{name}}", self.fetch, allow_head=False)
-        router.add_post(f"{path}/{{name}}", self.update)
-        if self._sims.product.has_fleets:
-            router.add_post(path, self.create)
+    def register(self, router: ServiceRouter) -> None:
+        product = self._sims.product
+        router.add("GET", product.base_path, SIMS_PATH, self.list_page)
+        router.add("GET", product.base_path, f"{SIMS_PATH}/{{name}}", self.fetch)
+        router.add("POST", product.base_path, f"{SIMS_PATH}/{{name}}", self.update)
+        if product.has_fleets:
+            router.add("POST", product.base_path, SIMS_PATH, self.create)
 
     async def create(self, request: web.Request) -> web.Response:
         sim = self._sims.create(await parameters.parse_form(request))
@@ -38,7 +41,7 @@ class SimRoutes:
 
     async def list_page(self, request: web.Request) -> web.Response:
         page = self._sims.list_page(parameters.parse_query(request))
-        url = f"{root_url(request)}{self._sims.product.sims_path}"
+        url = f"{base_url(request, self._sims.product.base_path)}{SIMS_PATH}"
         return list_response(page, sims.LIST_KEY, url, partial(self._to_json, request))
 
     async def fetch(self, request: web.Request) -> web.Response:
@@ -50,7 +53,8 @@ class SimRoutes:
 
     def _to_json(self, request: web.Request, sim: sims.ServiceSim) -> dict[str, object]:
         account = self._callers.shown_account(request)
-        return sim.to_json(self._sims.product, account, root_url(request))
+        product = self._sims.product
+        return sim.to_json(product, account, base_url(request, product.base_path))
 
 
 class FleetRoutes:
@@ -60,12 +64,12 @@ class FleetRoutes:
         self._fleets = collection
         self._callers = callers
 
-    def register(self, router: web.UrlDispatcher) -> None:
+    def register(self, router: ServiceRouter) -> None:
         path = fleets.FLEETS_PATH
-        router.add_post(path, self.create)
-        router.add_get(path, self.list_page, allow_head=False)
-        router.add_get(f"{path}/{{name}}", self.fetch, allow_head=False)
-        router.add_post(f"{path}/{{name}}", self.update)
+        router.add("POST", SUPER_SIM.base_path, path, self.create)
+        router.add("GET", SUPER_SIM.base_path, path, self.list_page)
+        router.add("GET", SUPER_SIM.base_path, f"{path}/{{name}}", self.fetch)
+        router.add("POST", SUPER_SIM.base_path, f"{path}/{{name}}", self.update)
 
     async def create(self, request: web.Request) -> web.Response:
         fleet = self._fleets.create(await parameters.parse_form(request))
@@ -73,7 +77,7 @@ class FleetRoutes:
 
     async def list_page(self, request: web.Request) -> web.Response:
         page = self._fleets.list_page(parameters.parse_query(request))
-        url = f"{root_url(request)}{fleets.FLEETS_PATH}"
+        url = f"{base_url(request, SUPER_SIM.base_path)}{fleets.FLEETS_PATH}"
         return list_response(page, fleets.LIST_KEY, url, partial(self._to_json, request))
 
     async def fetch(self, request: web.Request) -> web.Response:
@@ -84,4 +88,4 @@ class FleetRoutes:
         return web.json_response(self._to_json(request, fleet))
 
     def _to_json(self, request: web.Request, fleet: fleets.Fleet) -> dict[str, object]:
-        return fleet.to_json(self._callers.shown_account(request), root_url(request))
+        return fleet.to_json(self._callers.shown_account(request), base_url(request, SUPER_SIM.base_path))

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 ACCOUNT_SID = re.compile(r"AC[0-9a-fA-F]{32}")
 TOKEN_PATH = "/api-services/v1/auth/token"  # noqa: S105 - a path
+TOKEN_HOST = "api.korewireless.com"  # noqa: S105 - a host
+CHALLENGE = {"WWW-Authenticate": 'Basic realm="modem-agent sandbox"'}
 TOKEN_LIFETIME_S = 3600
 """The shortest of the four that the vendor offers."""
 
@@ -116,7 +118,7 @@ class AccessControl:
         else:
             accepted = any(_equal(user, name) & _equal(password, secret) for name, secret in self._accepted)
         if not accepted:
-            raise ServiceError(401, AUTHENTICATION_FAILED, "Authenticate")
+            raise ServiceError(401, AUTHENTICATION_FAILED, "Authenticate", CHALLENGE)
         return self.credentials.account_sid
 
     def issue_token(self, parameters: Mapping[str, str]) -> dict[str, object]:

@@ -1,13 +1,18 @@
 """Errors of the services, with the codes of the vendor's error dictionary.
 
 The 33xxx codes are those of Programmable Wireless. For SMS Commands of Super SIM no codes are published, so
-the same ones are used; 20003 and 20404 are the platform's general codes
-for wrong credentials and for a resource that does not exist.
+the same ones are used; the 20xxx codes are the platform's general ones.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 UNSPECIFIED = 33000
+UNAVAILABLE = 33004
 INVALID_VALUE = 33101
 MISSING_PARAMETER = 33102
 INVALID_PAGING = 33103
@@ -17,15 +22,20 @@ CONFLICTING_PARAMETERS = 33121
 NO_SUCH_RESOURCE = 20404
 METHOD_NOT_ALLOWED = 20004
 AUTHENTICATION_FAILED = 20003
+FORBIDDEN = 20403
+TOO_MANY_REQUESTS = 20429
 
 MORE_INFO_URL = "https://www.twilio.com/docs/errors/"
 
 
 class ServiceError(Exception):
-    """A refused request: HTTP status, code of the error dictionary, and a sentence."""
+    """A refused request: HTTP status, code of the error dictionary, a sentence, and headers of the answer."""
 
-    def __init__(self, status: int, code: int, message: str) -> None:
+    def __init__(
+        self, status: int, code: int, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
+        self.headers = headers
         self.status = status
         self.code = code
         self.message = message

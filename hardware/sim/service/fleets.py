@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from hardware.sim.service.paging import Page
 
-FLEETS_PATH = "/supersim/v1/Fleets"
+FLEETS_PATH = "/v1/Fleets"
+"""On the host of Super SIM."""
 LIST_KEY = "fleets"
 WEBHOOKS = ("SmsCommands", "IpCommands", "Commands")
 """Prefixes of the parameters `...Url` and `...Method`. `Commands` is that of the first beta, which
@@ -57,8 +58,11 @@ class Fleet:
     webhooks: dict[str, Webhook] = field(default_factory=lambda: dict.fromkeys(WEBHOOKS, NO_WEBHOOK))
     """By prefix."""
 
-    def to_json(self, account_sid: str, root_url: str) -> dict[str, object]:
-        """Return the fields in the order of the vendor's samples, then those of the beta."""
+    def to_json(self, account_sid: str, base_url: str) -> dict[str, object]:
+        """Return the fields in the order of the vendor's samples, then those of the beta.
+
+        `base_url` precedes `/v1/`.
+        """
         sms, ip, beta = (self.webhooks[prefix] for prefix in WEBHOOKS)
         return {
             "account_sid": account_sid,
@@ -75,7 +79,7 @@ class Fleet:
             "ip_commands_url": ip.url_text,
             "network_access_profile_sid": self.network_access_profile_sid,
             "sid": self.sid,
-            "url": f"{root_url}{FLEETS_PATH}/{self.sid}",
+            "url": f"{base_url}{FLEETS_PATH}/{self.sid}",
             "commands_enabled": self.commands_enabled,
             "commands_method": beta.method,
             "commands_url": beta.url_text,

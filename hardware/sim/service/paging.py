@@ -63,7 +63,7 @@ def select_page(rows: Sequence[Row], filters: Mapping[str, str], parameters: Map
     `filters` is repeated in the links. Raises ServiceError (33103) for invalid paging.
     """
     size = _parse_number(parameters, "PageSize", DEFAULT_PAGE_SIZE, 1, MAX_PAGE_SIZE)
-    number = _parse_number(parameters, "Page", 0, 0, 10**15)
+    number = _parse_number(parameters, "Page", 0, 0, None)
     token = _parse_token(parameters)
     begin = _first_row_index(rows, token, number, size)
     shown = rows[begin : begin + size]
@@ -99,16 +99,20 @@ def _first_row_index(rows: Sequence[Row], token: _PageToken | None, number: int,
     return max(0, sum(1 for row in rows if row.serial > token.serial) - size)
 
 
-def _parse_number(parameters: Mapping[str, str], name: str, default: int, minimum: int, maximum: int) -> int:
+def _parse_number(
+    parameters: Mapping[str, str], name: str, default: int, minimum: int, maximum: int | None
+) -> int:
+    """Return a number; one of more than 18 digits becomes the largest of 18 digits."""
     text = parameters.get(name)
     if text is None:
         return default
-    # More digits are out of range anyway, and int() raises another error for very long strings.
-    if not re.fullmatch(r"[0-9]{1,16}", text) or not minimum <= int(text) <= maximum:
-        raise invalid_paging(
-            name, f"it must be an integer from {minimum}" + (f" to {maximum}" if name == "PageSize" else "")
-        )
-    return int(text)
+    # int() raises another error for very long strings.
+    digits = re.fullmatch(r"0*([0-9]+)", text)
+    number = -1 if digits is None else int(digits[1]) if len(digits[1]) <= 18 else 10**18 - 1
+    if number < minimum or (maximum is not None and number > maximum):
+        limits = f"an integer from {minimum}" + ("" if maximum is None else f" to {maximum}")
+        raise invalid_paging(name, f"it must be {limits}")
+    return number
 
 
 def _parse_token(parameters: Mapping[str, str]) -> _PageToken | None:

@@ -70,8 +70,11 @@ def parse_webhook(parameters: Mapping[str, str], prefix: str, current: Webhook |
 def parse_filters(
     parameters: Mapping[str, str], known: Mapping[str, tuple[str, ...] | None]
 ) -> dict[str, str]:
-    """Return the filters among the parameters; `known` has the possible words of each, None for any text."""
-    filters = {name: value for name, value in parameters.items() if name in known}
+    """Return the filters among the parameters, without empty ones.
+
+    `known` has the possible words of each, None for any text.
+    """
+    filters = {name: parameters[name] for name in parameters if name in known and parameters[name]}
     for name, value in filters.items():
         words = known[name]
         if words is not None and value not in words:

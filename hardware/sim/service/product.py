@@ -14,6 +14,8 @@ class Product:
     name: str
     base_path: str
     """Prefix of the path; the real services have hosts of their own."""
+    hosts: tuple[str, ...]
+    """The hosts of the vendors, and a name of this machine that stands for them."""
     collection: str
     sid_prefix: str
     sim_sid_prefix: str
@@ -40,14 +42,14 @@ class Product:
     """True if a status callback follows each change of status; False: the last one only."""
 
     @property
-    def sims_path(self) -> str:
-        """Path of the Sim resources below the root of the sandbox."""
-        return f"{self.base_path}/v1/Sims"
+    def service_path(self) -> str:
+        """Path of the collection on the host of the product."""
+        return f"/v1/{self.collection}"
 
     @property
     def collection_path(self) -> str:
         """Path of the collection below the root of the sandbox."""
-        return f"{self.base_path}/v1/{self.collection}"
+        return f"{self.base_path}{self.service_path}"
 
     @property
     def body_parameter(self) -> str:
@@ -62,9 +64,15 @@ class Product:
         return destination.number == self.short_code and not international
 
 
+SIMS_PATH = "/v1/Sims"
+"""Path of the Sim resources on the host of a product."""
+
+_SUPER_SIM_HOSTS = ("supersim.localhost", "supersim.twilio.com", "supersim.api.korewireless.com")
+
 SUPER_SIM = Product(
     name="super-sim",
     base_path="/supersim",
+    hosts=_SUPER_SIM_HOSTS,
     collection="SmsCommands",
     sid_prefix="HC",
     sim_sid_prefix="HS",
@@ -80,6 +88,7 @@ SUPER_SIM = Product(
 PROGRAMMABLE_WIRELESS = Product(
     name="programmable-wireless",
     base_path="/wireless",
+    hosts=("wireless.localhost", "wireless.twilio.com", "programmable-wireless.api.korewireless.com"),
     collection="Commands",
     sid_prefix="DC",
     sim_sid_prefix="DE",
@@ -94,6 +103,7 @@ PROGRAMMABLE_WIRELESS = Product(
 SUPER_SIM_BETA = Product(
     name="super-sim-beta",
     base_path="/supersim",
+    hosts=_SUPER_SIM_HOSTS,
     collection="Commands",
     sid_prefix="HC",
     sim_sid_prefix="HS",

@@ -64,12 +64,12 @@ class CommandResource:
             return True
         return self.status == "sent" and product.has_modes and not self.delivery_receipt
 
-    def to_json(self, product: Product, account_sid: str, root_url: str) -> dict[str, object]:
-        """Return the fields in the order of the vendor's samples; `root_url` precedes the product's path.
+    def to_json(self, product: Product, account_sid: str, base_url: str) -> dict[str, object]:
+        """Return the fields in the order of the vendor's samples; `base_url` precedes `/v1/`.
 
         `account_sid` is shown if the creator is not known.
         """
-        url = f"{root_url}{product.collection_path}/{self.sid}"
+        url = f"{base_url}{product.service_path}/{self.sid}"
         modes: dict[str, object] = {}
         if product.has_modes:
             modes = {

@@ -21,6 +21,7 @@ from hardware.sim.service.parameter_parsing import (
     parse_webhook,
     require_parameter,
 )
+from hardware.sim.service.product import SIMS_PATH
 
 if TYPE_CHECKING:
     import random
@@ -79,9 +80,9 @@ class ServiceSim:
             return self.commands_callback
         return NO_WEBHOOK if self.fleet is None else self.fleet.webhooks["SmsCommands"]
 
-    def to_json(self, product: Product, account_sid: str, root_url: str) -> dict[str, object]:
-        """Return the fields in the order of the vendor's samples."""
-        url = f"{root_url}{product.sims_path}/{self.sid}"
+    def to_json(self, product: Product, account_sid: str, base_url: str) -> dict[str, object]:
+        """Return the fields in the order of the vendor's samples; `base_url` precedes `/v1/`."""
+        url = f"{base_url}{SIMS_PATH}/{self.sid}"
         dates = {"date_created": format_date(self.created_at), "date_updated": format_date(self.updated_at)}
         if product.has_fleets:
             return {
@@ -118,7 +119,7 @@ class ServiceSim:
             **dates,
             "url": url,
             "links": {
-                "rate_plan": f"{root_url}{product.base_path}/v1/RatePlans/{RATE_PLAN_SID}",
+                "rate_plan": f"{base_url}/v1/RatePlans/{RATE_PLAN_SID}",
                 "usage_records": f"{url}/UsageRecords",
                 "data_sessions": f"{url}/DataSessions",
             },

@@ -100,6 +100,8 @@ def test_sandbox_prints_its_addresses(cli_env, form):
         "frozen,2026-11-01",
         "--seed",
         "3",
+        "--supersim-port",
+        "0",
     ]
     process = subprocess.Popen(
         [*COMMAND, "sandbox", *words, *([form] if form else [])], stdout=subprocess.PIPE, text=True
@@ -114,8 +116,12 @@ def test_sandbox_prints_its_addresses(cli_env, form):
             assert sim["sid"].startswith("HS")
             assert (description["account"], description["token"]) == (ACCOUNT, "secret")
             assert description["url"].startswith("http://127.0.0.1:")
+            assert description["product_urls"]["supersim"].startswith("http://127.0.0.1:")
         else:
             assert first.startswith("REST API, with a page that explains it: http://127.0.0.1:")
+            assert process.stdout.readline().startswith(
+                "  supersim, with the paths of the vendor's host: http:"
+            )
             assert process.stdout.readline().startswith("  meter  super-sim, SIM HS")
             assert process.stdout.readline() == f"Account {ACCOUNT}, token secret; seed 3\n"
             assert process.stdout.readline().startswith("The services need these credentials; --open")
@@ -135,11 +141,11 @@ def test_sandbox_prints_its_addresses(cli_env, form):
         (["--account", "AC1"], "AC1 is not AC and 32 hexadecimal digits"),
         (["--token", ""], "it must be printable ASCII characters without blanks"),
         (["--token", "a b"], "it must be printable ASCII characters without blanks"),
-        (["--open", "--replay", "FILE"], "--replay takes none of"),
-        (["--clock", "frozen", "--replay", "FILE"], "--replay takes none of"),
+        (["--clock", "frozen", "--replay", "FILE"], "--replay does not take --clock"),
         (["--clock", "soon"], 'soon: it must be a time such as "2026-11-01T00:00:00Z"'),
         (["--clock", "frozen,running"], "is not frozen, a time, or frozen,TIME"),
         (["--seed", "x"], "'x' is not a valid integer"),
+        (["--open", "--replay", "FILE"], "--replay does not take --open"),
     ],
 )
 def test_invalid_values_are_wrong_usage(cli_env, words, sentence):

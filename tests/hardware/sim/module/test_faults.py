@@ -49,6 +49,9 @@ def test_fault_is_parsed(text, fault):
         ("late:colour=1", "fault late: .*colour"),
         ("late:seconds=soon", "fault late: .*seconds"),
         ("refused:refusal=NO", "fault refused: .*ERROR, CME"),
+        ("mute:for=nan", r"fault mute: .*\$\.for"),
+        ("late:seconds=inf", r"fault late: .*\$\.seconds"),
+        ("mute:after=-1", r"fault mute: .*\$\.after"),
     ],
 )
 def test_invalid_fault_is_refused(text, sentence):

@@ -279,11 +279,11 @@ def test_fields_of_the_three_resources(network_bench, create):
     ]
     wireless = shown["programmable-wireless"]
     assert wireless["date_created"] == "2026-11-22T12:00:00Z"
-    assert wireless["url"] == f"{ROOT}/wireless/v1/Commands/{wireless['sid']}"
+    assert wireless["url"] == f"{ROOT}/v1/Commands/{wireless['sid']}"
     assert (wireless["command_mode"], wireless["transport"]) == ("text", "sms")
     assert wireless["delivery_receipt_requested"] is True
-    assert shown["super-sim"]["url"].startswith(f"{ROOT}/supersim/v1/SmsCommands/HC")
-    assert shown["super-sim-beta"]["url"].startswith(f"{ROOT}/supersim/v1/Commands/HC")
+    assert shown["super-sim"]["url"].startswith(f"{ROOT}/v1/SmsCommands/HC")
+    assert shown["super-sim-beta"]["url"].startswith(f"{ROOT}/v1/Commands/HC")
 
 
 def test_resource_is_kept_for_30_days(network_bench, create):

@@ -40,7 +40,9 @@ async def server(tmp_path, wall_clock):
     """A started sandbox with its REST API."""
     clock = SandboxClock(wall_clock)
     sandbox = Sandbox(link_dir=tmp_path, clock=clock, rng=random.Random(1), timing=FAST_TIMING)
-    server = SandboxServer(sandbox, ("127.0.0.1", 0))
+    server = SandboxServer(
+        sandbox, ("127.0.0.1", 0), product_ports={"/supersim": 0, "/wireless": 0}, allowed_hosts=["pi.local"]
+    )
     await server.start()
     yield server
     await server.stop()

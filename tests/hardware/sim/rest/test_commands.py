@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import re
 
 import pytest
@@ -247,6 +248,72 @@ async def test_invalid_list_request_is_refused(http, query, code):
     assert is_error(body, 400, code)
 
 
+async def test_parameters_that_no_operation_reads_are_ignored(http):
+    """Also if they are given twice; an empty filter is none, and a page may have any number."""
+    form = "Sim=super-sim&Payload=x&Other=1&Other=2"
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert (await http("POST", SMS, data=form, headers=headers))[0] == 201
+    for query, count in (
+        ("x=1&x=2", 1),
+        ("Status=&Sim=&Direction=", 1),
+        ("Page=1000000000000001", 0),
+        ("Page=" + "9" * 5000, 0),
+        ("Page=000", 1),
+    ):
+        status, body = await http.get(f"{SMS}?{query}")
+        assert (status, len(body["sms_commands"])) == (200, count)
+
+
+@pytest.mark.parametrize("path", [SMS, "/sandbox/sims/super-sim/faults"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_body_in_another_encoding_is_refused(http, path, encoding):
+    """A body that is said to be compressed and is not."""
+    headers = {"Content-Encoding": encoding, "Content-Type": "application/x-www-form-urlencoded"}
+    status, body = await http("POST", path, data=b"Sim=super-sim&Payload=hi", headers=headers)
+    assert status == 400
+    assert is_error(body, 400, 33101)
+
+
+@pytest.mark.parametrize(
+    ("request_head", "status"),
+    [
+        (b"GET /\xff HTTP/1.1", 400),
+        (b"GET / HTTP/1.1\r\nX: \x00", 400),
+        (b"GET / HTTP/9.9", 400),
+        (b"POST /v1/SmsCommands HTTP/1.1\r\nHost: localhost\r\nExpect: tea\r\nContent-Length: 0", 417),
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1", 400),
+        (b"GET / HTTP/1.1\r\nHost: \xe9", 400),
+    ],
+)
+async def test_request_that_is_not_http_is_answered_with_json(server, caplog, request_head, status):
+    """In the documented form, like every other error; nothing is logged."""
+    host, port = server.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(request_head + b"\r\nConnection: close\r\n\r\n")
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    assert int(head.split()[1]) == status
+    found = json.loads(body)
+    assert is_error(found, status, found["code"])
+    assert caplog.records == []
+
+
+async def test_client_that_hangs_up_is_not_logged(server, caplog):
+    """In the middle of the body."""
+    host, port = server.url.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(
+        b"POST /v1/SmsCommands HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n"
+        b"Content-Type: application/x-www-form-urlencoded\r\n\r\nSim="
+    )
+    await writer.drain()
+    await asyncio.sleep(0.01)  # the server reads the body
+    writer.transport.abort()
+    await server.stop()
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("credentials", ["Basic QUM6eA==", "Bearer token", "nonsense"])
 async def test_any_credentials_are_accepted(http, credentials):
     """There is one account."""
@@ -269,14 +336,3 @@ async def test_resource_older_than_30_days_is_gone(http, wall_clock):
     wall_clock.advance(days=30, seconds=1)
     assert (await http.get(made["url"]))[0] == 404
     assert (await http.get(SMS))[1]["sms_commands"] == []
-
-
-async def test_malformed_http_is_answered_and_not_logged(server, caplog):
-    """400 for the client, no traceback in the log."""
-    host, port = server.url.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX: \x00\r\n\r\n")
-    assert (await reader.read()).startswith(b"HTTP/1.0 400 ")
-    writer.close()
-    await writer.wait_closed()
-    assert caplog.records == []
