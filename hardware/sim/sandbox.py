@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from hardware.sim.callbacks.sender import CallbackClient, CallbackRules
     from hardware.sim.network.subscriber_queue import NetworkTiming
     from hardware.sim.sandbox_clock import SandboxClock
+    from hardware.sim.service.rules import ServiceRules
     from hardware.sim.service.service import CommandService
 
 MAX_EVENTS = 1000
@@ -60,7 +62,6 @@ class Sandbox:
     """SIMs, their modules, the network and the services.
 
     `link_dir` is the folder for the links to the modules' ports; `credentials` are drawn unless given.
-    With `split_long_text` the services send a long text in parts; whether the real ones do is not documented.
     Raises ValueError for SIMs with unknown services or conflicting names.
     """
 
@@ -71,7 +72,7 @@ class Sandbox:
         link_dir: Path,
         clock: SandboxClock,
         rng: random.Random,
-        split_long_text: bool = False,
+        rules: ServiceRules | None = None,
         timing: NetworkTiming | None = None,
         credentials: AccountCredentials | None = None,
     ) -> None:
@@ -88,13 +89,14 @@ class Sandbox:
         self._link_dir = link_dir
         self._rng = rng
         self._reference = rng.randrange(256)
-        self._split_long_text = split_long_text
+        self._rules = rules
         self._timing = timing
         self._network: SimulatedNetwork | None = None
         self._account: ServiceAccount | None = None
         self._callbacks: CallbackSender | None = None
         self._observers: list[SandboxObserver] = []
         self._by_imsi: dict[str, SandboxSim] = {}
+        self._by_sid: dict[str, SandboxSim] = {}
         self._event_count = 0
 
     @property
@@ -141,9 +143,7 @@ class Sandbox:
         clock.start(asyncio.get_running_loop())
         events = EventReporter(clock.now, self._record_event)
         self._network = SimulatedNetwork(clock, clock.now, events, timing=self._timing)
-        self._account = ServiceAccount(
-            self._network, clock.now, self._rng, events, split_long_text=self._split_long_text
-        )
+        self._account = ServiceAccount(self._network, clock.now, self._rng, events, self._rules)
         try:
             for index, spec in enumerate(self._specs):
                 self._add_sim(index, spec)
@@ -159,6 +159,7 @@ class Sandbox:
             sim.pty.close()
         self.sims.clear()
         self._by_imsi.clear()
+        self._by_sid.clear()
         if self._network is not None:
             self._network.close()
         if self._callbacks is not None:
@@ -212,6 +213,7 @@ class Sandbox:
         )
         self.sims[spec.name] = sim
         self._by_imsi[sim_card.imsi] = sim
+        self._by_sid[sid] = sim
         now = self.clock.now()
         self.account.add_sim(
             spec.service,
@@ -311,12 +313,11 @@ class Sandbox:
 
     def find_sim(self, name: str) -> SandboxSim:
         """Find a SIM by unique name or SID; raises ServiceError."""
-        for sim in self.sims.values():
-            if name in (sim.unique_name, sim.sid):
-                return sim
-        raise ServiceError(
-            404, NO_SUCH_RESOURCE, f"There is no SIM {name}; the SIMs are {', '.join(self.sims)}."
-        )
+        sim = self.sims.get(name) or self._by_sid.get(name)
+        if sim is None:
+            shown = ", ".join(islice(self.sims, 20)) + (" ..." if len(self.sims) > 20 else "")
+            raise ServiceError(404, NO_SUCH_RESOURCE, f"There is no SIM {name}; the SIMs are {shown}.")
+        return sim
 
     def send_sms(self, name: str, sender: str, content: str | bytes) -> int:
         """Send an SMS from any number to a SIM, in as many parts as it needs; returns their number.

@@ -84,6 +84,8 @@ class SimulatedNetwork:
         self._assembler = pdu.Assembler()
         self._subscriptions: dict[str, Subscription] = {}
         self._queues: dict[str, SubscriberQueue] = {}
+        self._attached: dict[MobileStation, SubscriberQueue] = {}
+        """The queue with which each module attached last; another module may have replaced it there."""
 
     def subscribe(self, subscription: Subscription) -> None:
         """Add a SIM."""
@@ -144,6 +146,10 @@ class SimulatedNetwork:
         self._events.report(NetworkEventKind.REDELIVERED, imsi, again.sender, again.body, sid=again.sid)
         self._queues[imsi].enqueue(again)
 
+    def withdraw(self, imsi: str, message: MtMessage, reason: str) -> None:
+        """Give up a message that waits for its SIM."""
+        self._queues[imsi].withdraw(message, reason)
+
     def lose_acknowledgements(self, imsi: str, count: int = 1) -> None:
         """Drop the next acknowledgements of this SIM's module on the way to the service centre."""
         self._queues[imsi].acks_to_drop += count
@@ -174,17 +180,18 @@ class SimulatedNetwork:
         queue = self._queues[station.imsi]
         if not queue.in_coverage:
             return SEARCHING
-        for other in self._queues.values():
-            if other.station is station and other is not queue:  # its SIM was replaced
-                other.detach()
+        other = self._attached.get(station)
+        if other is not None and other.station is station and other is not queue:  # its SIM was replaced
+            other.detach()
+        self._attached[station] = queue
         queue.attach(station)
         self._events.report(NetworkEventKind.ATTACHED, station.imsi)
         return subscription.registration_stat
 
     def detach(self, station: MobileStation) -> None:
         """Implement `Network.detach`."""
-        queue = next((queue for queue in self._queues.values() if queue.station is station), None)
-        if queue is not None:
+        queue = self._attached.pop(station, None)
+        if queue is not None and queue.station is station:
             queue.detach()
             self._events.report(NetworkEventKind.DETACHED, queue.imsi)
 

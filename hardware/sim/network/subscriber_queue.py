@@ -12,7 +12,9 @@ that follows is simply the next attempt.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import pdu
@@ -72,15 +74,13 @@ class MtMessage:
     store_and_forward: bool = True
     """True if the message is kept while the module cannot be reached."""
     attempt_count: int = 0
-    due: bool = True
-    """False while the message waits for its next attempt."""
     expired: bool = False
     retry_timer: TimerHandle | None = None
     expiry_timer: TimerHandle | None = None
 
 
 class SubscriberQueue:
-    """The messages for one SIM, oldest first."""
+    """The messages for one SIM, oldest first. Adding and removing one costs the same however many wait."""
 
     def __init__(
         self,
@@ -94,12 +94,15 @@ class SubscriberQueue:
         self.station: MobileStation | None = None
         self.in_coverage = True
         """False while the module is out of radio coverage."""
-        self.messages: list[MtMessage] = []
+        self.messages: OrderedDict[MtMessage, None] = OrderedDict()
+        """In order of arrival."""
         self.acks_to_drop = 0
         """Number of the next acknowledgements that will be lost."""
         self._timers = timers
         self._timing = timing
         self._events = events
+        self._delayed: set[MtMessage] = set()
+        """Messages that wait for their next attempt; all others are due."""
         self._in_flight: tuple[int, MtMessage, TimerHandle] | None = None
         self._last_reference = 255
         self._memory_full = False
@@ -112,13 +115,20 @@ class SubscriberQueue:
 
     def enqueue(self, message: MtMessage) -> None:
         """Add a message; without store and forward it is given up at once if the module is not reachable."""
-        self.messages.append(message)
+        self.messages[message] = None
         self._emit_event(NetworkEventKind.HANDED, message)
         if not message.store_and_forward and not self.is_reachable:
             self._give_up(message, "the module is not attached, and this service does not store messages")
             return
         message.expiry_timer = self._timers.call_later(self._timing.validity_s, self._expire, message)
-        self._schedule_offer(0.0)
+        if not (self._memory_full and message.store_and_forward):
+            self._schedule_offer(0.0)
+
+    def withdraw(self, message: MtMessage, reason: str) -> None:
+        """Give up a message that waits; one in flight, or not in the queue, is left alone."""
+        in_flight = self._in_flight is not None and self._in_flight[1] is message
+        if message in self.messages and not in_flight:
+            self._give_up(message, reason)
 
     def attach(self, station: MobileStation) -> None:
         """Process an attach of a module, perhaps another one, with this SIM; all messages become due."""
@@ -136,9 +146,9 @@ class SubscriberQueue:
     def retry_all(self, delay_s: float) -> None:
         """Make all waiting messages due, and offer the next one after `delay_s`."""
         self._memory_full = False
-        for message in self.messages:
-            message.due = True
+        for message in self._delayed:
             self._timers.cancel(message.retry_timer)
+        self._delayed.clear()
         self._schedule_offer(delay_s)
 
     def handle_answer(self, reference: int, cause: int | None) -> None:
@@ -171,15 +181,18 @@ class SubscriberQueue:
 
     def _offer_next(self) -> None:
         station = self.station
+        if self._in_flight is not None or station is None or not self.is_reachable:
+            return
         # Messages without store and forward cannot wait for memory either: they get their one attempt.
-        ready = [
+        ready = (
             message
             for message in self.messages
-            if message.due and not (self._memory_full and message.store_and_forward)
-        ]
-        if self._in_flight is not None or station is None or not self.is_reachable or not ready:
+            if message not in self._delayed and not (self._memory_full and message.store_and_forward)
+        )
+        following = list(islice(ready, 2))
+        if not following:
             return
-        message = ready[0]
+        message = following[0]
         message.attempt_count += 1
         self._last_reference = (self._last_reference + 1) % 256
         timer = self._timers.call_later(
@@ -189,7 +202,7 @@ class SubscriberQueue:
         if message.listener is not None:
             message.listener.attempted()
         self._emit_event(NetworkEventKind.OFFERED, message)
-        tpdu = message.tpdu.replace(more_messages=len(ready) > 1)
+        tpdu = message.tpdu.replace(more_messages=len(following) > 1)
         station.deliver(self._last_reference, SERVICE_CENTRE, pdu.encode(tpdu, sca=False).octets)
 
     def _answer_timed_out(self, message: MtMessage) -> None:
@@ -213,13 +226,13 @@ class SubscriberQueue:
         elif message.expired:
             self._give_up(message, "its validity period is over")
         else:
-            message.due = False
+            self._delayed.add(message)
             waits = self._timing.retry_delays_s
             wait = waits[min(message.attempt_count, len(waits)) - 1]
             message.retry_timer = self._timers.call_later(wait, self._retry, message)
 
     def _retry(self, message: MtMessage) -> None:
-        message.due = True
+        self._delayed.discard(message)
         self._memory_full = False
         self._schedule_offer(0.0)
 
@@ -235,7 +248,8 @@ class SubscriberQueue:
             message.listener.gave_up()
 
     def _remove(self, message: MtMessage) -> None:
-        self.messages.remove(message)
+        del self.messages[message]
+        self._delayed.discard(message)
         self._timers.cancel(message.retry_timer)
         self._timers.cancel(message.expiry_timer)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hardware.sim.service.fleets import FleetCollection
 from hardware.sim.service.product import PRODUCTS, PROGRAMMABLE_WIRELESS, SUPER_SIM
+from hardware.sim.service.rules import ServiceRules
 from hardware.sim.service.service import CommandService
 from hardware.sim.service.sims import ServiceSim, SimCollection
 
@@ -32,16 +33,8 @@ class ServiceAccount:
         wall_clock: Callable[[], datetime],
         rng: random.Random,
         events: EventReporter,
-        *,
-        split_long_text: bool = False,
+        rules: ServiceRules | None = None,
     ) -> None:
-        self.services = {
-            product.name: CommandService(
-                product, network, wall_clock, rng, events, split_long_text=split_long_text
-            )
-            for product in PRODUCTS.values()
-        }
-        """By the name of their product."""
         self.fleets = FleetCollection(wall_clock, rng)
         self._default_fleet = self.fleets.add(DEFAULT_FLEET_SID, DEFAULT_FLEET, "default")
         self.sims = {
@@ -55,6 +48,19 @@ class ServiceAccount:
             for product in (SUPER_SIM, PROGRAMMABLE_WIRELESS)
         }
         """By the path of the vendor's product; Super SIM and its beta have the same SIMs."""
+        self.services = {
+            product.name: CommandService(
+                product,
+                network,
+                wall_clock,
+                rng,
+                events,
+                sims=self.sims[product.base_path],
+                rules=rules or ServiceRules(),
+            )
+            for product in PRODUCTS.values()
+        }
+        """By the name of their product."""
 
     def add_sim(self, service: str, sim: ServiceSim) -> None:
         """Add a SIM to the account, a service and the network; a Super SIM joins the default Fleet."""

@@ -148,18 +148,18 @@ class FleetCollection:
         """Return one page of the list, newest first; raises ServiceError."""
         filters = parse_filters(parameters, {"NetworkAccessProfile": None})
         profile = filters.get("NetworkAccessProfile")
-        rows = [
-            fleet
-            for fleet in reversed(self._fleets.values())
-            if profile is None or fleet.network_access_profile_sid == _profile_sid(profile)
-        ]
-        return select_page(rows, filters, parameters)
+
+        def matches(fleet: Fleet) -> bool:
+            return profile is None or fleet.network_access_profile_sid == _profile_sid(profile)
+
+        return select_page(list(self._fleets.values()), matches, filters, parameters)
 
     def _parse_changes(self, parameters: Mapping[str, str], fleet: Fleet | None) -> dict[str, object]:
         changes: dict[str, object] = {}
         if "UniqueName" in parameters:
-            others = (other.unique_name for other in self._fleets.values() if other is not fleet)
-            changes["unique_name"] = parse_unique_name(parameters, others)
+            names = {other.unique_name for other in self._fleets.values()}
+            current = None if fleet is None else fleet.unique_name
+            changes["unique_name"] = parse_unique_name(parameters, names, current)
         if parameters.get("DataLimit"):
             text = parameters["DataLimit"]
             if not re.fullmatch(r"[0-9]{1,7}", text) or not 1 <= int(text) <= 2_000_000:

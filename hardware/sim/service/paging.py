@@ -7,13 +7,16 @@ deleted between two requests neither repeats nor hides a row. Without a token `P
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar, cast
 
 from hardware.sim.service.errors import invalid_paging
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
@@ -57,16 +60,22 @@ class _PageToken:
         return f"{'PA' if self.side == 'older' else 'PB'}{self.serial:032x}"
 
 
-def select_page(rows: Sequence[Row], filters: Mapping[str, str], parameters: Mapping[str, str]) -> Page[Row]:
-    """Return the requested page of `rows`, which are filtered and newest first.
+def select_page(
+    rows: Sequence[Row],
+    matches: Callable[[Row], bool] | None,
+    filters: Mapping[str, str],
+    parameters: Mapping[str, str],
+) -> Page[Row]:
+    """Return the requested page, newest first, of those `rows` (oldest first) that match.
 
-    `filters` is repeated in the links. Raises ServiceError (33103) for invalid paging.
+    No more rows are looked at than are needed. `filters` is repeated in the links. Raises ServiceError
+    (33103) for invalid paging.
     """
     size = _parse_number(parameters, "PageSize", DEFAULT_PAGE_SIZE, 1, MAX_PAGE_SIZE)
     number = _parse_number(parameters, "Page", 0, 0, None)
     token = _parse_token(parameters)
-    begin = _first_row_index(rows, token, number, size)
-    shown = rows[begin : begin + size]
+    wanted = _MatchingRows(rows, matches)
+    shown = wanted.find_page(token, number, size)
     filter_query = list(filters.items())
 
     def query(page: int, at: _PageToken | None = None) -> Query:
@@ -76,12 +85,13 @@ def select_page(rows: Sequence[Row], filters: Mapping[str, str], parameters: Map
     previous = following = None
     if number > 0:
         # The first page has no token, so that it contains what was created meanwhile.
-        back = _PageToken("newer", shown[0].serial) if shown and begin > size else None
+        is_behind_second = shown and len(wanted.list_newer(shown[0].serial, size + 1)) > size
+        back = _PageToken("newer", shown[0].serial) if is_behind_second else None
         previous = query(number - 1, back)
-    if begin + size < len(rows):
+    if shown and wanted.list_older(shown[-1].serial, 1):
         following = query(number + 1, _PageToken("older", shown[-1].serial))
     return Page(
-        rows=list(shown),
+        rows=shown,
         number=number,
         size=size,
         first=query(0),
@@ -91,12 +101,43 @@ def select_page(rows: Sequence[Row], filters: Mapping[str, str], parameters: Map
     )
 
 
-def _first_row_index(rows: Sequence[Row], token: _PageToken | None, number: int, size: int) -> int:
-    if token is None:
-        return number * size
-    if token.side == "older":
-        return sum(1 for row in rows if row.serial >= token.serial)
-    return max(0, sum(1 for row in rows if row.serial > token.serial) - size)
+class _MatchingRows(Generic[Row]):
+    """The rows (oldest first) that match a filter, looked at from one of them."""
+
+    def __init__(self, rows: Sequence[Row], matches: Callable[[Row], bool] | None) -> None:
+        self._rows = rows
+        self._matches = matches
+
+    def find_page(self, token: _PageToken | None, number: int, size: int) -> list[Row]:
+        """Return the rows of a page, newest first."""
+        if token is not None and token.side == "older":
+            return self.list_older(token.serial, size)
+        if token is not None:
+            newer = self.list_newer(token.serial, size)
+            if len(newer) == size:
+                return newer[::-1]
+            number = 0  # fewer rows than a page are newer: the first page
+        skipped = min(number * size, len(self._rows))
+        if self._matches is None:
+            return list(islice(self._newest_first(len(self._rows) - skipped), size))
+        return list(islice(self._newest_first(len(self._rows)), skipped, skipped + size))
+
+    def list_older(self, serial: int, count: int) -> list[Row]:
+        """Return the first `count` rows before a serial number, newest first."""
+        end = bisect_left(self._rows, serial, key=attrgetter("serial"))
+        return list(islice(self._newest_first(end), count))
+
+    def list_newer(self, serial: int, count: int) -> list[Row]:
+        """Return the first `count` rows after a serial number, oldest first."""
+        begin = bisect_right(self._rows, serial, key=attrgetter("serial"))
+        return list(islice(self._filter(range(begin, len(self._rows))), count))
+
+    def _newest_first(self, end: int) -> Iterator[Row]:
+        return self._filter(range(end - 1, -1, -1))
+
+    def _filter(self, indices: range) -> Iterator[Row]:
+        rows = map(self._rows.__getitem__, indices)
+        return rows if self._matches is None else filter(self._matches, rows)
 
 
 def _parse_number(

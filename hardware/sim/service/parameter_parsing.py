@@ -12,7 +12,7 @@ from hardware.sim.service.callback_url import CallbackMethod, Webhook, parse_cal
 from hardware.sim.service.errors import invalid_parameter, missing_parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Mapping
 
 Word = TypeVar("Word", bound=str)
 
@@ -42,10 +42,12 @@ def parse_flag(parameters: Mapping[str, str], name: str) -> bool:
     return parse_choice(value, name, ("true", "false"), "true") == "true"
 
 
-def parse_unique_name(parameters: Mapping[str, str], others: Iterable[str | None]) -> str | None:
-    """Return `UniqueName`, None if it is empty; no other resource may have the name."""
+def parse_unique_name(
+    parameters: Mapping[str, str], names: Container[str | None], current: str | None
+) -> str | None:
+    """Return `UniqueName`, None if it is empty; it must be the current one or not among `names`."""
     name = parameters.get("UniqueName", "")
-    if name and name in others:
+    if name and name != current and name in names:
         raise invalid_parameter("UniqueName", "another resource has this name")
     return name or None
 

@@ -92,9 +92,13 @@ class CommandResource:
 
 
 def select_commands(
-    product: Product, resources: Sequence[CommandResource], parameters: Mapping[str, str], sim_sid: str | None
+    product: Product,
+    resources: Sequence[CommandResource],
+    parameters: Mapping[str, str],
+    sim_sid: str | None,
+    account_sid: str | None = None,
 ) -> paging.Page[CommandResource]:
-    """Return the requested page of `resources` (newest first).
+    """Return the requested page, newest first, of those `resources` (oldest first) that an account may see.
 
     `sim_sid` is the SID of the SIM that the filter `Sim` names. Raises ServiceError: 33101 for an invalid
     filter, 33103 for invalid paging.
@@ -103,12 +107,15 @@ def select_commands(
     if product.has_modes:
         known["Transport"] = TRANSPORTS
     filters = parse_filters(parameters, known)
-    rows = [
-        resource
-        for resource in resources
-        if ("Sim" not in filters or resource.sim.sid == sim_sid)
-        and filters.get("Status", resource.status) == resource.status
-        and filters.get("Direction", resource.direction) == resource.direction
-        and filters.get("Transport", "sms") == "sms"
-    ]
-    return paging.select_page(rows, filters, parameters)
+
+    def matches(resource: CommandResource) -> bool:
+        return (
+            resource.belongs_to(account_sid)
+            and ("Sim" not in filters or resource.sim.sid == sim_sid)
+            and filters.get("Status", resource.status) == resource.status
+            and filters.get("Direction", resource.direction) == resource.direction
+            and filters.get("Transport", "sms") == "sms"
+        )
+
+    is_whole = not filters and account_sid is None
+    return paging.select_page(resources, None if is_whole else matches, filters, parameters)

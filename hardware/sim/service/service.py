@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pdu
@@ -19,6 +18,7 @@ from hardware.sim.network.events import NetworkEventKind
 from hardware.sim.network.network import Subscription
 from hardware.sim.service import body as service_body
 from hardware.sim.service import request as service_request
+from hardware.sim.service.command_collection import CommandCollection
 from hardware.sim.service.errors import (
     NO_SUCH_RESOURCE,
     NO_SUCH_SIM,
@@ -38,19 +38,17 @@ if TYPE_CHECKING:
     from hardware.sim.service.paging import Page
     from hardware.sim.service.product import Product
     from hardware.sim.service.resource import CommandMode, ResourceStatus
-    from hardware.sim.service.sims import ServiceSim
+    from hardware.sim.service.rules import ServiceRules
+    from hardware.sim.service.sims import ServiceSim, SimCollection
 
 StatusObserver = Callable[[CommandResource], None]
-
-RETENTION_DAYS = 30
-"""Days from creation until a resource is no longer found, as documented."""
 
 MAX_MO_CHARACTERS = 160
 """Length to which a text from a Programmable Wireless SIM is cut; it is still listed (33111)."""
 
 
 class CommandService:
-    """The Commands of one account with one product."""
+    """The Commands of one account with one product. `sims` may have SIMs of another service, too."""
 
     def __init__(
         self,
@@ -60,23 +58,26 @@ class CommandService:
         rng: random.Random,
         events: EventReporter,
         *,
-        split_long_text: bool = False,
+        sims: SimCollection,
+        rules: ServiceRules,
     ) -> None:
         self.product = product
-        self._split_long_text = split_long_text
+        self._rules = rules
+        self._sims = sims
         self._network = network
         self._wall_clock = wall_clock
         self._rng = rng
         self._events = events
         self._status_observers: list[StatusObserver] = []
-        self._sims: dict[str, ServiceSim] = {}
-        self._resources: dict[str, CommandResource] = {}
+        self._by_imsi: dict[str, ServiceSim] = {}
+        """The SIMs of this service."""
+        self._commands = CommandCollection(wall_clock, rules.max_commands, self._withdraw)
         self._serial = 0
         self._reference = rng.randrange(256)
 
     def add_sim(self, sim: ServiceSim) -> None:
         """Add a SIM to the service and to the network."""
-        self._sims[sim.imsi] = sim
+        self._by_imsi[sim.imsi] = sim
         self._network.subscribe(
             Subscription(
                 imsi=sim.imsi,
@@ -87,7 +88,8 @@ class CommandService:
 
     def find_sim(self, name: str) -> ServiceSim | None:
         """Find a SIM by SID or unique name."""
-        return next((sim for sim in self._sims.values() if name in (sim.sid, sim.unique_name)), None)
+        sim = self._sims.find(name)
+        return sim if sim is not None and sim.imsi in self._by_imsi else None
 
     # Commands to a SIM
 
@@ -104,7 +106,7 @@ class CommandService:
         # second indistinguishable once in 256 times.
         self._reference = (self._reference + 1) % 256
         parts = service_body.build_user_data(
-            self.product, request, sid, self._reference, split_long_text=self._split_long_text
+            self.product, request, sid, self._reference, split_long_text=self._rules.split_long_text
         )
         resource = self._add_resource(
             sid, sim, request.body, "queued", request.mode, delivery_receipt=request.delivery_receipt
@@ -155,7 +157,7 @@ class CommandService:
     # Commands from a SIM
 
     def _handle_mo_message(self, message: MoMessage) -> None:
-        sim = self._sims[message.imsi]
+        sim = self._by_imsi[message.imsi]
         number = str(message.destination)
         reason = ""
         if not self.product.accepts_destination(message.destination):
@@ -193,28 +195,27 @@ class CommandService:
 
         With an account SID, a resource of another account does not exist.
         """
-        if not self.has_command(sid) or not self._resources[sid].belongs_to(account_sid):
+        resource = self._commands.find(sid)
+        if resource is None or not resource.belongs_to(account_sid):
             what = f"/{self.product.collection}/{sid}"
             raise ServiceError(404, NO_SUCH_RESOURCE, f"The requested resource {what} was not found.")
-        return self._resources[sid]
+        return resource
 
     def has_command(self, sid: str) -> bool:
         """Return True if `fetch` would find the Command."""
-        self._prune_expired()
-        return sid in self._resources
+        return self._commands.find(sid) is not None
 
     def list_page(
         self, parameters: Mapping[str, str], account_sid: str | None = None
     ) -> Page[CommandResource]:
         """Return one page of an account's list, newest first; raises ServiceError."""
-        self._prune_expired()
         sim = self.find_sim(parameters.get("Sim", ""))
-        newest_first = [each for each in reversed(self._resources.values()) if each.belongs_to(account_sid)]
-        return select_commands(self.product, newest_first, parameters, sim.sid if sim else None)
+        commands = self._commands.list_oldest_first()
+        return select_commands(self.product, commands, parameters, sim.sid if sim else None, account_sid)
 
     def delete(self, sid: str, account_sid: str | None = None) -> None:
         """Delete a resource; a message that is on its way is not recalled. Raises ServiceError."""
-        del self._resources[self.fetch(sid, account_sid).sid]
+        self._commands.remove(self.fetch(sid, account_sid))
 
     def _add_resource(
         self,
@@ -240,13 +241,14 @@ class CommandService:
             mode=mode,
             delivery_receipt=delivery_receipt,
         )
-        self._resources[sid] = resource
+        self._commands.add(resource)
         return resource
 
-    def _prune_expired(self) -> None:
-        oldest = self._wall_clock() - timedelta(days=RETENTION_DAYS)
-        for sid in [sid for sid, resource in self._resources.items() if resource.created_at < oldest]:
-            del self._resources[sid]
+    def _withdraw(self, resource: CommandResource) -> None:
+        """Give up what waits for the SIM of a Command that is no longer kept."""
+        for message in resource.mt_messages:
+            reason = f"the sandbox keeps {self._rules.max_commands} Commands"
+            self._network.withdraw(resource.sim.imsi, message, reason)
 
     def _new_sid(self) -> str:
         return f"{self.product.sid_prefix}{self._rng.getrandbits(128):032x}"

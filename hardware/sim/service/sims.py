@@ -146,18 +146,27 @@ class SimCollection:
         self._connect = connect
         """Makes a claimed SIM known to the network and to the service."""
         self._sims: dict[str, ServiceSim] = {}
+        self._by_name: dict[str, ServiceSim] = {}
+        self._iccids: set[str] = set()
 
     def add(self, sim: ServiceSim) -> None:
         """Add a SIM."""
         sim.serial = len(self._sims) + 1
         self._sims[sim.sid] = sim
+        self._iccids.add(sim.iccid)
+        if sim.unique_name is not None:
+            self._by_name[sim.unique_name] = sim
+
+    def find(self, name: str) -> ServiceSim | None:
+        """Find a SIM by SID or unique name."""
+        return self._sims.get(name) or self._by_name.get(name)
 
     def fetch(self, name: str) -> ServiceSim:
         """Return a SIM by SID or unique name; raises ServiceError (404)."""
-        for sim in self._sims.values():
-            if name in (sim.sid, sim.unique_name):
-                return sim
-        raise ServiceError(404, NO_SUCH_RESOURCE, f"The requested resource /Sims/{name} was not found.")
+        sim = self.find(name)
+        if sim is None:
+            raise ServiceError(404, NO_SUCH_RESOURCE, f"The requested resource /Sims/{name} was not found.")
+        return sim
 
     def create(self, parameters: Mapping[str, str]) -> ServiceSim:
         """Claim a card that is in no module; any registration code of ten characters is accepted.
@@ -168,7 +177,7 @@ class SimCollection:
         code = require_parameter(parameters, "RegistrationCode")
         if not re.fullmatch(r"[0-9]{18,22}", iccid):
             raise invalid_parameter("Iccid", "it must be 18 to 22 digits")
-        if any(sim.iccid == iccid for sim in self._sims.values()):
+        if iccid in self._iccids:
             raise invalid_parameter("Iccid", "this SIM is in the account already")
         if not re.fullmatch(r"[A-Za-z0-9]{10}", code):
             raise invalid_parameter("RegistrationCode", "it must be 10 letters and digits")
@@ -198,15 +207,16 @@ class SimCollection:
             known = {"Status": SUPER_SIM_STATUSES, "Fleet": None, "Iccid": None}
         filters = parse_filters(parameters, known)
         fleet = self._fleets.find(filters["Fleet"]) if self._fleets and "Fleet" in filters else None
-        rows = [
-            sim
-            for sim in reversed(self._sims.values())
-            if filters.get("Status", sim.status) == sim.status
-            and filters.get("Iccid", sim.iccid) == sim.iccid
-            and filters.get("RatePlan", RATE_PLAN_SID) == RATE_PLAN_SID
-            and ("Fleet" not in filters or (fleet is not None and sim.fleet is fleet))
-        ]
-        return select_page(rows, filters, parameters)
+
+        def matches(sim: ServiceSim) -> bool:
+            return (
+                filters.get("Status", sim.status) == sim.status
+                and filters.get("Iccid", sim.iccid) == sim.iccid
+                and filters.get("RatePlan", RATE_PLAN_SID) == RATE_PLAN_SID
+                and ("Fleet" not in filters or (fleet is not None and sim.fleet is fleet))
+            )
+
+        return select_page(list(self._sims.values()), matches if filters else None, filters, parameters)
 
     def update(self, name: str, parameters: Mapping[str, str]) -> ServiceSim:
         """Change what is given; raises ServiceError and changes nothing then."""
@@ -216,8 +226,7 @@ class SimCollection:
         status = parse_choice(parameters, "Status", statuses, "") or sim.status
         unique_name = sim.unique_name
         if "UniqueName" in parameters:
-            others = (other.unique_name for other in self._sims.values() if other is not sim)
-            unique_name = parse_unique_name(parameters, others)
+            unique_name = parse_unique_name(parameters, self._by_name, sim.unique_name)
         fleet = sim.fleet
         if self._fleets is not None and parameters.get("Fleet"):
             fleet = self._fleets.find(parameters["Fleet"])
@@ -226,6 +235,10 @@ class SimCollection:
         if not self.product.has_fleets:
             sim.commands_callback = parse_webhook(parameters, "CommandsCallback", sim.commands_callback)
             sim.friendly_name = parameters.get("FriendlyName", sim.friendly_name)
+        if sim.unique_name is not None:
+            del self._by_name[sim.unique_name]
+        if unique_name is not None:
+            self._by_name[unique_name] = sim
         sim.status, sim.unique_name, sim.fleet = status, unique_name, fleet
         sim.updated_at = self._wall_clock()
         return sim

@@ -12,6 +12,7 @@ import pdu
 from hardware.sim.network.events import EventReporter
 from hardware.sim.network.network import SimulatedNetwork
 from hardware.sim.service.account import ServiceAccount
+from hardware.sim.service.rules import ServiceRules
 from hardware.sim.service.sims import ServiceSim
 
 START_TIME = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
@@ -73,13 +74,13 @@ class FakeMobileStation:
 class NetworkBench:
     """A network with the three services under virtual time, a SIM for each, and every event."""
 
-    def __init__(self, *, timing=None, split_long_text=False):
+    def __init__(self, *, timing=None, **rules):
         self.time = ManualScheduler()
         self.events = []
         reporter = EventReporter(self.wall_clock, self.events.append)
         self.network = SimulatedNetwork(self.time, self.wall_clock, reporter, timing=timing)
         self.account = ServiceAccount(
-            self.network, self.wall_clock, random.Random(1), reporter, split_long_text=split_long_text
+            self.network, self.wall_clock, random.Random(1), reporter, ServiceRules(**rules)
         )
         self.services = self.account.services
         self.sims = {}

@@ -31,7 +31,7 @@ ROWS = [resource(serial) for serial in range(7, 0, -1)]
 
 
 def page(rows=ROWS, sim_sid=None, product=SUPER_SIM, **parameters):
-    return select_commands(product, rows, parameters, sim_sid)
+    return select_commands(product, rows[::-1], parameters, sim_sid)
 
 
 def serials(shown):
@@ -39,7 +39,7 @@ def serials(shown):
 
 
 def follow(query, rows=ROWS):
-    return select_commands(SUPER_SIM, rows, dict(query), None)
+    return select_commands(SUPER_SIM, rows[::-1], dict(query), None)
 
 
 def test_default_page_has_fifty_rows():
@@ -152,3 +152,31 @@ def test_invalid_list_parameters_are_refused(parameters, code):
 def test_page_size_limits(size):
     """1 and 1000 are both accepted."""
     assert page(PageSize=size).size == int(size)
+
+
+class CountingRows(list):
+    """Counts the rows that are looked at."""
+
+    looks = 0
+
+    def __getitem__(self, index):
+        self.looks += 1
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize(
+    "query", [{}, {"Page": "900"}, {"PageToken": f"PA{700:032x}"}, {"PageToken": f"PB{700:032x}", "Page": "3"}]
+)
+def test_page_of_a_long_list_looks_at_few_rows(query):
+    """Three pages at most and two binary searches, wherever the page is; the links to its neighbours included."""
+    rows = CountingRows(resource(serial) for serial in range(1, 100_001))
+    shown = select_commands(SUPER_SIM, rows, query, None)
+    assert len(shown.rows) == 50
+    assert rows.looks < 300
+
+
+def test_page_behind_a_filter_stops_at_its_last_row():
+    """A filter that most rows match costs no more than none."""
+    rows = CountingRows(resource(serial) for serial in range(1, 100_001))
+    assert len(select_commands(SUPER_SIM, rows, {"Status": "delivered"}, None, "AC1").rows) == 50
+    assert rows.looks < 300

@@ -268,3 +268,15 @@ def test_closed_network_has_no_pending_calls(network_bench, send):
     assert network_bench.time.pending == 0
     send("two")
     assert network_bench.time.pending == 0
+
+
+def test_waiting_messages_cost_nothing_while_the_module_is_full(network_bench, send):
+    """A module without memory is offered nothing, so a new message for it schedules its expiry only."""
+    network_bench.add_station("super-sim", answers=[RP_MEMORY_EXCEEDED])
+    send("refused")
+    network_bench.advance(1)
+    before = network_bench.time.pending
+    for number in range(20):
+        send(str(number))
+    network_bench.advance(1)
+    assert network_bench.time.pending == before + 20
