@@ -165,7 +165,8 @@ class CountingRows(list):
 
 
 @pytest.mark.parametrize(
-    "query", [{}, {"Page": "900"}, {"PageToken": f"PA{700:032x}"}, {"PageToken": f"PB{700:032x}", "Page": "3"}]
+    "query",
+    [{}, {"Page": "900"}, {"PageToken": f"PA{700:032x}"}, {"PageToken": f"PB{700:032x}", "Page": "3"}],
 )
 def test_page_of_a_long_list_looks_at_few_rows(query):
     """Three pages at most and two binary searches, wherever the page is; the links to its neighbours included."""
