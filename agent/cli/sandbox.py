@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import inspect
 import os
 import random
 import signal
 import tempfile
-import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,22 +18,13 @@ import click
 from click.core import ParameterSource
 
 from agent.cli.common import EXIT_CONFIG, EXIT_FAILURE, exit_with_errors, print_json
+from agent.cli.sandbox_modules import ModuleOptions, log_bytes_to, module_options, print_faults
 
 if TYPE_CHECKING:
     from hardware.sim.sandbox_clock import SandboxClock
 
 REPLAY_OPTIONS = ("replay", "no_delays", "link_dir", "as_json")
 """The options that a replayed recording takes."""
-SERVICES = ("super-sim", "programmable-wireless", "super-sim-beta")
-
-
-def _parse_baud(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
-    """Return the rate in bits per second, 0 for "auto", None if the option is not given."""
-    if text is None or text == "auto":
-        return None if text is None else 0
-    if text.isascii() and text.isdecimal() and len(text) < 8 and 300 <= int(text) <= 4_000_000:
-        return int(text)
-    raise click.BadParameter(f"{text} is neither auto nor a rate from 300 to 4000000")
 
 
 def _parse_hosts(
@@ -104,35 +93,7 @@ def _parse_token(_context: click.Context, _option: click.Parameter, text: str | 
     help="Folder for the links to the serial ports.  "
     "[default: modem-agent-sandbox below $XDG_RUNTIME_DIR or /tmp]",
 )
-@click.option(
-    "--sim",
-    "sims",
-    multiple=True,
-    metavar="SERVICE[=NAME]",
-    help="A SIM with a module of its own; repeatable.  [default: one for each service]",
-)
-@click.option(
-    "--device",
-    default="generic",
-    show_default=True,
-    metavar="PROFILE",
-    help="Profile of the modules: generic, ec25, sim7600 or another one.",
-)
-@click.option(
-    "--baud",
-    callback=_parse_baud,
-    metavar="RATE|auto",
-    help="Bit rate of the UARTs. Transmission then takes time, and a client at another rate reads garbage. "
-    "auto: the modules detect the rate from the first AT.  [default: from the profile; most have no rate]",
-)
-@click.option(
-    "--fault",
-    "faults",
-    multiple=True,
-    metavar="NAME[:KEY=VALUE,...][@SIM]",
-    help="Inject a fault into all modules, or into that of one SIM; repeatable. "
-    "--fault list shows all names and keys.",
-)
+@module_options
 @click.option(
     "--allow-callback",
     "callback_hosts",
@@ -213,10 +174,7 @@ def _parse_token(_context: click.Context, _option: click.Parameter, text: str | 
 def sandbox(
     listen: str,
     link_dir: Path | None,
-    sims: tuple[str, ...],
-    device: str,
-    baud: int | None,
-    faults: tuple[str, ...],
+    modules: ModuleOptions,
     callback_hosts: tuple[str, ...],
     allowed_hosts: tuple[str, ...],
     supersim_port: int | None,
@@ -254,8 +212,8 @@ def sandbox(
           -d CallbackUrl=http://127.0.0.1:9000/
       curl http://127.0.0.1:8480/sandbox/callbacks
     """
-    if "list" in faults:
-        _print_faults()
+    if "list" in modules.faults:
+        print_faults()
         return
     folder = (
         link_dir or Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / "modem-agent-sandbox"
@@ -279,12 +237,8 @@ def sandbox(
         raise click.BadParameter(
             f"{listen} is not HOST:PORT, for example 127.0.0.1:8480", param_hint="--listen"
         )
-    requested_sims = [_parse_sim(text) for text in sims]
-
-    from hardware.profile import list_profiles
     from hardware.sim.callbacks.sender import CallbackRules
     from hardware.sim.sandbox import Sandbox
-    from hardware.sim.sandbox_sim import DEFAULT_SIMS, SimSpec
     from hardware.sim.service.access import AccountCredentials
 
     try:
@@ -294,15 +248,8 @@ def sandbox(
             f"the sandbox needs {error.name}, which is not installed: "
             f"pip install 'modem-agent[sandbox]', or {error.name} alone"
         )
-    if device not in list_profiles():
-        raise click.BadParameter(
-            f"there is no profile {device}; there are {', '.join(list_profiles())}", param_hint="--device"
-        )
-    services = requested_sims or [(spec.service, spec.unique_name) for spec in DEFAULT_SIMS]
-    specs = [
-        SimSpec(service=service, unique_name=name, device=device, baud=baud) for service, name in services
-    ]
-    targeted_faults = [_parse_fault(text, [spec.name for spec in specs]) for text in faults]
+    specs = modules.make_sim_specs()
+    faults = modules.parse_faults(specs)
 
     # The SIDs of a simulation are not secret; the seed is short, to be typed.
     drawn_seed = random.randrange(2**32) if seed is None else seed  # noqa: S311
@@ -328,14 +275,15 @@ def sandbox(
             },
             allowed_hosts=allowed_hosts,
         )
+        if modules.log_bytes is not None:
+            log_bytes_to(box, modules.log_bytes)
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await server.start()
         try:
-            for fault, target_sims in targeted_faults:
-                for sim in target_sims:
-                    box.find_sim(sim).module.faults.add(fault)
+            for sim, fault in faults:
+                box.find_sim(sim).module.faults.add(fault)
             description = {**server.describe(), "seed": drawn_seed}
             _print_addresses(description, as_json=as_json, is_open=is_open)
             if not (sandbox_clock.is_running or as_json):
@@ -413,46 +361,6 @@ def _replay_recording(path: Path, link_dir: Path, *, delays: bool, as_json: bool
         raise SystemExit(EXIT_FAILURE)
 
 
-def _parse_sim(text: str) -> tuple[str, str | None]:
-    """Return service and unique name, None to choose one. Raises click.BadParameter."""
-    service, _, name = text.partition("=")
-    if service not in SERVICES:
-        raise click.BadParameter(
-            f"there is no service {service}; there are {', '.join(SERVICES)}", param_hint="--sim"
-        )
-    return service, name or None
-
-
-def _parse_fault(text: str, sims: list[str]) -> tuple[str, list[str]]:
-    """Return the fault and the names of the SIMs whose modules have it. Raises click.BadParameter."""
-    from hardware.sim.faults import FaultError, parse_fault
-
-    fault, separator, sim = text.rpartition("@")
-    if not separator:
-        fault, sim = text, ""
-    if separator and sim not in sims:
-        raise click.BadParameter(
-            f"{text}: there is no SIM {sim}; there are {', '.join(sims)}", param_hint="--fault"
-        )
-    try:
-        parse_fault(fault)
-    except FaultError as error:
-        raise click.BadParameter(str(error), param_hint="--fault") from None
-    return fault, [sim] if sim else sims
-
-
-def _print_faults() -> None:
-    """Print each fault with its effect on the module, and the keys."""
-    from hardware.sim import faults
-
-    width = max(map(len, faults.FAULT_DESCRIPTIONS))
-    click.echo("A fault is NAME or NAME:KEY=VALUE,KEY=VALUE. The module ...")
-    for name, meaning in faults.FAULT_DESCRIPTIONS.items():
-        click.echo(f"  {name:<{width}}  {meaning}")
-    keys = inspect.getdoc(faults) or ""
-    click.echo(f"Keys:\n{textwrap.indent(textwrap.dedent(keys[keys.index('    after ') :]), '  ')}")
-
-
 def _print_addresses(description: dict[str, object], *, as_json: bool, is_open: bool) -> None:
     if as_json:
         print_json(description)
@@ -466,7 +374,8 @@ def _print_addresses(description: dict[str, object], *, as_json: bool, is_open: 
         click.echo(f"  {product}, with the paths of the vendor's host: {url}/v1/")
     width = max(len(sim["unique_name"]) for sim in sims)
     for sim in sims:
-        click.echo(f"  {sim['unique_name']:<{width}}  {sim['service']}, SIM {sim['sid']}, port {sim['link']}")
+        ports = ", ".join(filter(None, (sim["link"], sim.get("tcp"), sim.get("unix"))))
+        click.echo(f"  {sim['unique_name']:<{width}}  {sim['service']}, SIM {sim['sid']}, port {ports}")
     click.echo(f"Account {description['account']}, token {description['token']}; seed {description['seed']}")
     if is_open:
         click.echo("Any credentials are accepted, or none. Stop with Ctrl-C.")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from hardware.sim.callbacks.sender import CallbackSender
 from hardware.sim.callbacks.status import StatusNotifier
 from hardware.sim.client_activity import ClientActivity, SettleTimes
 from hardware.sim.module.module import SimulatedModule
+from hardware.sim.module.ports import LineDirection, ModulePorts
 from hardware.sim.module.pty import Pty
 from hardware.sim.module.uart import UartLink
 from hardware.sim.network.events import EventReporter, NetworkEvent, NetworkEventKind
@@ -56,6 +58,7 @@ MAX_EVENTS = 1000
 
 SandboxObserver = Callable[[SandboxSim | None, NetworkEvent], None]
 """Gets each event with its SIM, None if it concerns no single SIM."""
+SandboxLineObserver = Callable[[SandboxSim, LineDirection, bytes], None]
 
 
 class Sandbox:
@@ -95,6 +98,7 @@ class Sandbox:
         self._account: ServiceAccount | None = None
         self._callbacks: CallbackSender | None = None
         self._observers: list[SandboxObserver] = []
+        self._line_observers: list[SandboxLineObserver] = []
         self._by_imsi: dict[str, SandboxSim] = {}
         self._by_sid: dict[str, SandboxSim] = {}
         self._event_count = 0
@@ -146,7 +150,7 @@ class Sandbox:
         self._account = ServiceAccount(self._network, clock.now, self._rng, events, self._rules)
         try:
             for index, spec in enumerate(self._specs):
-                self._add_sim(index, spec)
+                await self._add_sim(index, spec)
         except BaseException:
             await self.stop()
             raise
@@ -156,7 +160,7 @@ class Sandbox:
         for sim in self.sims.values():
             sim.module.faults.clear()
             sim.module.power_off()
-            sim.pty.close()
+            sim.ports.close()
         self.sims.clear()
         self._by_imsi.clear()
         self._by_sid.clear()
@@ -183,17 +187,22 @@ class Sandbox:
         for service in self.services.values():
             StatusNotifier(service, self._callbacks, self.account_sid)
 
-    def _add_sim(self, index: int, spec: SimSpec) -> None:
+    async def _add_sim(self, index: int, spec: SimSpec) -> None:
         service = self.services[spec.service]
         sim_card = make_sim_card(index, spec)
         sid = spec.sid or f"{service.product.sim_sid_prefix}{self._rng.getrandbits(128):032x}"
         device = profile.load_simulator_profile(spec.device)
         if spec.baud is not None:
             device = msgspec.structs.replace(device, baud=spec.baud)
-        pty = Pty(self._link_dir / spec.name)
-        pty.on_transfer = self.activity.note
-        uart = None if device.baud is None else UartLink(self.clock, device.baud, pty.client_baud, pty.write)
-        write = pty.write if uart is None else uart.write_to_client
+        ports = ModulePorts(
+            Pty(self._link_dir / spec.name, access=spec.ports.access),
+            spec.ports.make_sockets(),
+            partial(self._record_bytes, spec.name),
+        )
+        uart = (
+            None if device.baud is None else UartLink(self.clock, device.baud, ports.client_baud, ports.write)
+        )
+        write = ports.write if uart is None else uart.write_to_client
         module = SimulatedModule(
             scheduler=self.clock,
             wall_clock=self.clock.now,
@@ -202,14 +211,14 @@ class Sandbox:
             sim=sim_card,
             write=write,
         )
-        module.faults.port = pty
+        module.faults.port = ports
         sim = SandboxSim(
             spec=spec,
             sid=sid,
             service=service,
             sim_card=sim_card,
             module=module,
-            pty=pty,
+            ports=ports,
         )
         self.sims[spec.name] = sim
         self._by_imsi[sim_card.imsi] = sim
@@ -228,11 +237,11 @@ class Sandbox:
             ),
         )
         if uart is None:
-            pty.start(module.receive)
+            await ports.start(module.receive)
         else:
             uart.start(module.receive)
             module.context.on_baud_change = uart.set_baud
-            pty.start(uart.receive_from_client)
+            await ports.start(uart.receive_from_client)
         module.power_on()
 
     # Events
@@ -240,6 +249,18 @@ class Sandbox:
     def add_observer(self, observer: SandboxObserver) -> None:
         """Call `observer` with each network event from now on."""
         self._observers.append(observer)
+
+    def add_line_observer(self, observer: SandboxLineObserver) -> None:
+        """Call `observer` with the bytes on the line of each module from now on, in order."""
+        self._line_observers.append(observer)
+
+    def _record_bytes(self, name: str, direction: LineDirection, data: bytes) -> None:
+        if direction is not LineDirection.UNHEARD:
+            self.activity.note()
+        sim = self.sims.get(name)
+        if sim is not None:  # else the sandbox has stopped
+            for observer in self._line_observers:
+                observer(sim, direction, data)
 
     def _record_event(self, event: NetworkEvent) -> None:
         sim = self._by_imsi.get(event.imsi)
@@ -290,7 +311,7 @@ class Sandbox:
     def _is_client_awaited(self) -> bool:
         """Return True while the receiver of a callback has not answered, or a module waits for its host."""
         return (self._callbacks is not None and self._callbacks.tries_under_way > 0) or any(
-            sim.module.awaits_terminal and sim.pty.is_open for sim in self.sims.values()
+            sim.module.awaits_terminal and sim.ports.is_open for sim in self.sims.values()
         )
 
     # Control

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hardware.sim.module.port_access import PortAccess
 from hardware.sim.module.sim_card import SimCard
+from hardware.sim.module.socket_port import SocketPort, TcpAddress
 from hardware.sim.service.product import PRODUCTS
 
 if TYPE_CHECKING:
@@ -14,11 +16,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hardware.sim.module.module import SimulatedModule
-    from hardware.sim.module.pty import Pty
+    from hardware.sim.module.ports import ModulePorts
     from hardware.sim.service.service import CommandService
 
 _UNIQUE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 """A portable file name, since the link to the port has this name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortSpec:
+    """The ports of a module besides the pseudo-terminal, and who may open them."""
+
+    tcp: TcpAddress | None = None
+    unix: str | None = None
+    """A path, or `abstract:NAME`."""
+    access: PortAccess = field(default_factory=PortAccess)
+
+    def make_sockets(self) -> list[SocketPort]:
+        """Return the sockets, which do not listen yet."""
+        return [SocketPort(address, self.access) for address in (self.tcp, self.unix) if address is not None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +54,12 @@ class SimSpec:
     None means the rate of the profile and, without one there, no delay at all."""
     pin: str | None = None
     """None: the SIM has no PIN."""
+    puk: str = "12345678"
+    pin_retries: int = 3
+    """0: the SIM asks for the PUK."""
+    puk_retries: int = 10
+    """0 together with no PIN retries: the SIM is blocked for good."""
+    ports: PortSpec = field(default_factory=PortSpec)
 
     @property
     def name(self) -> str:
@@ -56,7 +78,7 @@ class SandboxSim:
     service: CommandService
     sim_card: SimCard
     module: SimulatedModule
-    pty: Pty
+    ports: ModulePorts
 
     @property
     def unique_name(self) -> str:
@@ -65,7 +87,7 @@ class SandboxSim:
     @property
     def link(self) -> Path:
         """The link to the port of the module."""
-        return self.pty.link
+        return self.ports.pty.link
 
     def describe(self, root_url: str) -> dict[str, object]:
         """Return names, URLs and numbers for clients; `root_url` precedes the product's path."""
@@ -75,10 +97,20 @@ class SandboxSim:
             "unique_name": self.unique_name,
             "service": product.name,
             "link": str(self.link),
+            **self._describe_sockets(),
             "base_url": f"{root_url}{product.base_path}",
             "commands_url": f"{root_url}{product.collection_path}",
             "imsi": self.sim_card.imsi,
             "number": f"+{self.sim_card.phone_number}",
+        }
+
+    def _describe_sockets(self) -> dict[str, str]:
+        """Return the address of each socket under `tcp` or `unix`, as an agent takes the first."""
+        return {
+            "tcp" if isinstance(port.address, TcpAddress) else "unix": (
+                f"socket://{port.address}" if isinstance(port.address, TcpAddress) else port.address
+            )
+            for port in self.ports.sockets
         }
 
 
@@ -104,6 +136,9 @@ def make_sim_card(index: int, spec: SimSpec) -> SimCard:
         iccid=_make_iccid(index),
         phone_number=f"447700900{index + 1:03d}",
         pin=spec.pin,
+        puk=spec.puk,
+        pin_retries=spec.pin_retries,
+        puk_retries=spec.puk_retries,
     )
 
 

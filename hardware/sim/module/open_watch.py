@@ -1,8 +1,8 @@
 """Watches how often a device file is opened and closed, with inotify(7).
 
-A pseudo-terminal tells its far end that nobody has it open, but not that it was closed and opened again in the
-meantime. The kernel merges equal events that nobody has read yet, so the count may be wrong for a moment when
-several programs open the file at once; `resync` corrects it.
+A pseudo-terminal tells its far end that nobody has it open, but not that it was closed and opened again in
+the meantime. The kernel merges equal events that nobody has read yet, so the count may be wrong for a moment
+when several programs open the file at once; `resync` corrects it.
 """
 
 from __future__ import annotations

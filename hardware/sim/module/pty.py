@@ -19,14 +19,14 @@ import re
 import select
 import termios
 import tty
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hardware.sim.module.open_watch import OpenWatch
+from hardware.sim.module.port_access import PortAccess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 BAUD_BY_TERMIOS_CODE = {
     getattr(termios, name): int(name[1:]) for name in dir(termios) if re.fullmatch(r"B[1-9]\d*", name)
@@ -35,21 +35,6 @@ BAUD_BY_TERMIOS_CODE = {
 
 MAX_BUFFERED_BYTES = 65536
 """Bytes kept for a client that does not read, in addition to the kernel's buffer."""
-
-
-@dataclass(frozen=True, slots=True)
-class PortAccess:
-    """Who may open a port: mode bits and group of its file; None leaves what the system has chosen."""
-
-    mode: int | None = None
-    group: int | None = None
-
-    def apply(self, path: str | Path) -> None:
-        """Set group and mode; raises OSError, for example if this user is not in the group."""
-        if self.group is not None:
-            os.chown(path, -1, self.group)
-        if self.mode is not None:
-            Path(path).chmod(self.mode)
 
 
 class _Terminal:
@@ -117,8 +102,6 @@ class Pty:
         self._access = access or PortAccess()
         self.overrun_bytes = 0
         """Bytes dropped because a client with the port open did not read them."""
-        self.on_transfer: Callable[[], None] = lambda: None
-        """Called with each input from a client, and each output to one."""
         self.unread_bytes = 0
         """Bytes dropped because no client had the port open, or closed it without reading them."""
         self._buffer_limit = buffer_bytes
@@ -158,7 +141,6 @@ class Pty:
             return
         if terminal.watch.update():
             self._discard_output(terminal)
-        self.on_transfer()
         free = self._buffer_limit - len(self._pending)
         self.overrun_bytes += max(0, len(data) - free)
         self._pending += data[:free]
@@ -230,7 +212,6 @@ class Pty:
                 is_prepared = self._prepare_for_next_client(terminal)
             else:
                 is_prepared = False  # a client may come and go between two reads
-                self.on_transfer()
                 self._receive(data)
 
     def _prepare_for_next_client(self, terminal: _Terminal) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from hardware.sim.callbacks.http_client import CallbackHttpClient
+from hardware.sim.module.port_access import PortUnavailable
 from hardware.sim.rest.access import Callers, TokenRoutes
 from hardware.sim.rest.clock import ClockRoutes
 from hardware.sim.rest.commands import CommandRoutes
@@ -76,6 +77,9 @@ class SandboxServer:
             await self.sandbox.start()
             self.sandbox.start_callbacks(CallbackHttpClient(), self._callback_rules)
             await self._start_serving()
+        except PortUnavailable as error:
+            await self.stop()
+            raise SandboxUnavailable(str(error)) from error
         except OSError as error:
             await self.stop()
             raise SandboxUnavailable(

@@ -1,6 +1,7 @@
 """`sandbox`: its options, its output, and its end."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -8,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from agent.at.transport.open import make_opener
 
 ACCOUNT = "AC" + "1" * 32
 COMMAND = [sys.executable, "-c", "from agent.cli import main; main()"]
@@ -46,6 +49,50 @@ def test_invalid_baud_rate_is_wrong_usage(cli_env, rate):
     )
     assert result.exit_code == 2
     assert f"{rate} is neither auto nor a rate from 300 to 4000000" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--pin", "12"], "12: a PIN has 4 to 8 digits"),
+        (["--pin", "1234:puk=1"], "1234:puk=1: puk must be 8 digits"),
+        (["--pin", "1234:tries=4"], "tries must be 0 to 3"),
+        (["--pin", "1234:retries=1"], "there is no key retries; there are puk, tries, puk-tries"),
+        (["--pin", "1234@x"], "1234@x: there is no SIM x; there are super-sim, programmable-wireless"),
+        (["--tcp", "7000"], "7000 is not HOST:PORT, for example 127.0.0.1:7000"),
+        (["--tcp", "::1:7000"], "::1:7000 is not HOST:PORT"),
+        (["--tcp", "127.0.0.1:70000"], "is not HOST:PORT"),
+        (["--tcp", "h:1@super-sim", "--tcp", "h:2@super-sim"], "h:2@super-sim: each SIM has one --tcp"),
+        (["--sim", "super-sim", "--unix", "a", "--unix", "b"], "b: each SIM has one --unix, and there are 1"),
+        (["--mode", "rw"], "rw is not an octal mode, for example 0660"),
+        (["--group", "nobodys"], "there is no group nobodys on this machine"),
+    ],
+)
+def test_invalid_options_of_modules_are_wrong_usage(cli_env, words, sentence):
+    """Exit status 2; the sentence names the value and what is allowed."""
+    result = cli_env.run_bare("sandbox", "--link-dir", str(cli_env.folder), *words)
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ["--unix", "{folder}/no/port"],
+            "Cannot listen on {folder}/no/port: No such file or directory; choose",
+        ),
+        (["--log-bytes", "{folder}/no/log"], "--log-bytes {folder}/no/log: No such file or directory"),
+    ],
+)
+def test_unusable_files_of_modules_are_reported(cli_env, words, sentence):
+    """One sentence, exit status 1."""
+    words = [word.format(folder=cli_env.folder) for word in words]
+    folder = str(cli_env.folder / "links")
+    result = cli_env.run_bare("sandbox", "--listen", "127.0.0.1:0", "--link-dir", folder, *words)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("modem-agent: " + sentence.format(folder=cli_env.folder))
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_unusable_link_folder_is_reported(cli_env):
@@ -135,6 +182,39 @@ def test_sandbox_prints_its_addresses(cli_env, form):
     assert list((cli_env.folder / "links").iterdir()) == []
 
 
+def test_ports_and_pin_from_the_command_line(cli_env):
+    """A socket for an agent, a Unix socket, the mode of the port, a SIM with PIN, and all bytes in a file."""
+    folder = cli_env.folder
+    words = f"""--listen 127.0.0.1:0 --link-dir {folder}/links --json
+        --sim super-sim=meter --sim super-sim=lamp --tcp 127.0.0.1:0 --unix {folder}/port@meter
+        --mode 0666 --group {os.getgid()}
+        --pin 4321:tries=1@meter --log-bytes {folder}/bytes""".split()
+    process = subprocess.Popen([*COMMAND, "sandbox", *words], stdout=subprocess.PIPE, text=True)
+    try:
+        meter, lamp = json.loads(process.stdout.readline())["sims"]
+        assert meter["unix"] == f"{folder}/port"
+        assert "tcp" not in lamp
+        assert Path(lamp["link"]).stat().st_mode & 0o777 == 0o666
+        make_opener(meter["tcp"])  # an agent's port
+        host, port = meter["tcp"].removeprefix("socket://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as client:
+            client.sendall(b"ATE0+CPIN?\r")
+            answer = b""
+            while not answer.endswith(b"OK\r\n"):
+                answer += client.recv(100)
+            client.sendall(b"AT+CMEE=1;+CPIN=1111\r")
+            refusal = b""
+            while not refusal.endswith(b"\r\n+CME ERROR: 12\r\n"):
+                refusal += client.recv(100)
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+    assert b"\r\n+CPIN: SIM PIN\r\n" in answer
+    log = (folder / "bytes").read_text().splitlines()
+    assert any(line.endswith(r" meter > ATE0+CPIN?\r") for line in log)
+    assert any(r" lamp | \r\nRDY\r\n" in line for line in log)
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -142,6 +222,7 @@ def test_sandbox_prints_its_addresses(cli_env, form):
         (["--token", ""], "it must be printable ASCII characters without blanks"),
         (["--token", "a b"], "it must be printable ASCII characters without blanks"),
         (["--clock", "frozen", "--replay", "FILE"], "--replay does not take --clock"),
+        (["--pin", "1234", "--replay", "FILE"], "--replay does not take --pin"),
         (["--clock", "soon"], 'soon: it must be a time such as "2026-11-01T00:00:00Z"'),
         (["--clock", "frozen,running"], "is not frozen, a time, or frozen,TIME"),
         (["--seed", "x"], "'x' is not a valid integer"),

@@ -12,7 +12,8 @@ import time
 
 import pytest
 
-from hardware.sim.module.pty import PortAccess, Pty
+from hardware.sim.module.port_access import PortAccess
+from hardware.sim.module.pty import Pty
 
 
 @pytest.fixture

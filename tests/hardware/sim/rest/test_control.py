@@ -145,7 +145,7 @@ async def test_cancelling_ends_endless_faults(http, sandbox):
     assert not sim.module.sim.present
     await http("DELETE", "/sandbox/sims/super-sim/faults")
     assert sim.link.is_symlink()
-    assert sim.pty._terminal is not None
+    assert sim.ports.pty._terminal is not None
     assert sim.module.sim.present
     other = "programmable-wireless"
     await fault(http, "registration-lost:for=0,stat=3", other)
