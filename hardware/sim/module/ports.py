@@ -46,14 +46,18 @@ class ModulePorts:
         for port in self.sockets:
             await port.start(self._receive_from_client)
 
+    @property
+    def is_open(self) -> bool:
+        """True while a client has a port open."""
+        return any(port.is_open for port in self._all)
+
     def client_baud(self) -> int | None:
         """Return the rate that the client has set; None if it is unknown, as over a socket."""
         return self.pty.client_baud() if self.pty.is_open else None
 
     def write(self, data: bytes) -> None:
         """Write bytes of the module to all clients; never blocks."""
-        is_heard = self.pty.is_open or any(port.is_open for port in self.sockets)
-        self._observe(LineDirection.FROM_MODULE if is_heard else LineDirection.UNHEARD, data)
+        self._observe(LineDirection.FROM_MODULE if self.is_open else LineDirection.UNHEARD, data)
         self.pty.write(data)
         for port in self.sockets:
             port.write(data)
