@@ -17,6 +17,6 @@ class SendState:
     destination_backoff: DestinationBackoff
     brownout_guard: BrownoutGuard
     refusals: SendRefusals
-    """The permanent errors since a message was last accepted."""
+    """The refusals since a message was last accepted."""
     reply_queued: asyncio.Event
     """Set when a message was queued."""

@@ -2,8 +2,7 @@
 
 A message is `queued`, then `sending` from the moment its body may leave, then `sent`, `failed` or `unknown`.
 An unknown outcome is not resent unless a setting allows it: a second copy costs money and may do harm.
-A permanent error is believed if the destination is new or the module was restarted because of it
-(`agent.modem.send_refusals`).
+`agent.modem.send_refusals` decides whether the message or the module is at fault if it is refused.
 """
 
 from __future__ import annotations
@@ -31,7 +30,10 @@ from agent.pipeline.send_state import SendState
 SEND_DEADLINE_S = 400.0
 """Longest time for one message: twice the timeout of the slowest module."""
 MAX_ATTEMPTS = 12
-"""Attempts for a message that is refused temporarily; with the backoffs below they span some hours."""
+"""Attempts for a message that may be at fault; with the backoffs below they span some hours."""
+MAX_ATTEMPTS_WHILE_ALL_FAIL = 48
+"""Attempts for a message while no message is accepted. A day of hourly attempts needs fewer, so only an agent that
+is restarted again and again makes as many."""
 LOST_RESULT_PAUSE_S = 5.0
 """Pause after a message whose result was lost: meanwhile the receiver reads what the module has announced."""
 JOURNAL_RETRY_S = 60.0
@@ -133,7 +135,7 @@ class Sender:
             if delay := self._destination_backoff.all_remaining_s(now):
                 return await self._limit_to_expiry(delay)
             held = self._destination_backoff.held_destinations(now)
-            reply = await self._db.run(self._outbox_store.next_queued, tuple(held))
+            reply = await self._db.run(self._outbox_store.next_queued, tuple(held), MAX_ATTEMPTS)
             if reply is None:
                 self._blocked_by = ""
                 self._wakes_on_queued = True
@@ -279,6 +281,7 @@ class Sender:
         return JOURNAL_RETRY_S
 
     async def _handle_unknown(self, reply: ReplyRow, reason: str) -> float | None:
+        self._suspect_module(reason)
         if self._config.resend_unknown and reply.attempts == 0:
             await self._resend_unknown(reply, reason)
             return LOST_RESULT_PAUSE_S
@@ -312,6 +315,8 @@ class Sender:
                 return None
             case ErrorClass.OUTCOME_UNKNOWN:
                 return await self._handle_unknown(reply, reason)
+            case ErrorClass.BARRED:
+                pass  # by the network, on purpose
             case ErrorClass.PERMANENT:
                 if not await self._is_module_suspected(reply, error):
                     await self._finish_failed(reply, reason)
@@ -320,6 +325,9 @@ class Sender:
                 hold_all = True
                 if self._refusals.restart_reason:
                     backoff = NETWORK_FAILURE_BACKOFF
+            case _:
+                self._suspect_module(reason)
+        self._refusals.add_message(reply.id)
         return await self._requeue(
             reply, reason, marked_sending=marked_sending, backoff=backoff, hold_all=hold_all
         )
@@ -330,9 +338,17 @@ class Sender:
             self._runtime, self._outbox_store.was_accepted_within, reply.destination, DAY_S
         )
         is_suspected = self._refusals.on_refused(error, _now(), accepted_before=accepted_before)
+        self._request_restart()
+        return is_suspected
+
+    def _suspect_module(self, reason: str) -> None:
+        """Record an error that is not permanent, or a lost result."""
+        self._refusals.on_failed(reason, _now())
+        self._request_restart()
+
+    def _request_restart(self) -> None:
         if self._refusals.restart_reason:
             self._modem.status_changed.set()  # wakes the task that restarts the module
-        return is_suspected
 
     async def _requeue(
         self,
@@ -346,11 +362,13 @@ class Sender:
     ) -> float | None:
         """Queue a message again, with a backoff that grows with the attempts in the journal.
 
-        Without `hold` the next session tries at once. `hold_all` makes all destinations wait: the module or
+        It is given up after `MAX_ATTEMPTS`, unless it was refused and nothing was accepted since: then it waits
+        behind the others, which may show that it is at fault, until it is too old. Without `hold` the next session tries at once. `hold_all` makes all destinations wait: the module or
         the SIM is at fault, so the other messages would fail as well.
         """
         attempts = reply.attempts + 1
-        if attempts >= MAX_ATTEMPTS:
+        most = MAX_ATTEMPTS_WHILE_ALL_FAIL if self._refusals.is_unexplained(reply.id) else MAX_ATTEMPTS
+        if attempts >= most:
             await self._finish_failed(reply, f"{reason}; given up after {attempts} attempts")
             return None
         await retry_until_committed(
@@ -382,6 +400,7 @@ class Sender:
     def _settle(self, reply: ReplyRow) -> None:
         """Release the other messages to this destination, and report that a message is settled."""
         self._destination_backoff.release(reply.destination)
+        self._refusals.remove_message(reply.id)
         self._on_reply_settled()
 
     def _log(

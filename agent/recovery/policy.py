@@ -69,7 +69,7 @@ class Failure(Enum):
     NO_SIM = "the module sees no SIM"
     SIM_BUSY = "the SIM stays busy"
     STORE_UNREADABLE = "its messages cannot be read"
-    SENDING_REFUSED = "it refuses messages to a number that accepted one before"
+    SENDING_REFUSED = "it refuses messages and has accepted none since"
     INTERNAL_ERROR = "an internal error"
     RADIO_OFF = "another program has switched its radio off"
     NO_NETWORK = "no network"

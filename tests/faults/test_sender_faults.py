@@ -114,6 +114,53 @@ async def test_f124_replies_wait_while_no_restart_is_allowed(tmp_path, message_f
         assert [state for state, _ in world.replies] == ["sent", "sent"]
 
 
+@pytest.mark.parametrize("error", ["CMS 41", "CMS 42", "CMS 27", "CMS 38", "ERROR", "CME 100", "CMS 331"])
+async def test_f124_module_that_refuses_every_body_for_now_is_restarted(tmp_path, message_format, error):
+    """Also for a number that has accepted nothing yet: all leave after one restart, in order."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.module.faults.add(f"body-refused:refusal={error}")
+        for number in range(3):
+            world.deliver_pdu(make_pdu(f"led {number}"))
+            await world.advance(20)
+        await world.advance(3600)
+        assert [state for state, _ in world.replies] == ["sent"] * 3
+        assert world.sent_bodies == [f"did led {number}" for number in range(3)]
+        assert len(restarts(world)) == 1
+
+
+async def test_f124_module_whose_results_are_all_unknown_is_restarted(tmp_path, message_format):
+    """`+CMS ERROR: 500` after each body: nothing is sent twice, and the replies after the restart are sent."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.module.faults.add("body-refused:refusal=CMS 500")
+        for number in range(4):
+            world.deliver_pdu(make_pdu(f"led {number}"))
+            await world.advance(400)
+        assert [state for state, _ in world.replies] == ["unknown", "unknown", "unknown", "sent"]
+        assert world.sent_bodies == ["did led 3"]
+        assert len(restarts(world)) == 1
+
+
+@pytest.mark.parametrize("resets_per_hour", [0, 3])
+async def test_f124_long_temporary_failure_costs_one_restart_a_day(tmp_path, resets_per_hour):
+    """The service centre fails for 15 hours: no reply is given up, whether a restart is allowed or not."""
+    tables = {"recovery": {"resets_per_hour": resets_per_hour}}
+    async with FaultWorld(tmp_path, tables=tables) as world:
+        await world.start_and_settle()
+        rule = world.interceptor.answer(r"AT\+CMGS=.*", b"\r\n+CMS ERROR: 41\r\n", times=0)
+        for number in range(3):
+            world.deliver_pdu(make_pdu(f"led {number}"))
+        await world.advance(15 * 3600)
+        assert {state for state, _ in world.replies} == {"queued"}
+        done = [line for line in restarts(world) if "not done" not in line]
+        assert len(done) == min(resets_per_hour, 1)
+        assert rule.applied < 60
+        rule.remaining = 0
+        await world.advance(2 * 3600)
+        assert [state for state, _ in world.replies] == ["sent"] * 3
+
+
 # F127
 
 

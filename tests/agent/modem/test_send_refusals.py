@@ -5,7 +5,7 @@ import pytest
 from agent.at.error_codes import ErrorKind
 from agent.at.errors import CommandRefused
 from agent.at.events import FinalResult
-from agent.modem.send_refusals import BELIEVED_FOR_S, SendRefusals
+from agent.modem.send_refusals import BELIEVED_FOR_S, FAILING_BEFORE_RESTART_S, SendRefusals
 
 
 def refused(code):
@@ -61,3 +61,41 @@ def test_restart_without_refusals_changes_nothing(refusals):
     refusals.on_module_reset()
     assert not refusals.was_reset
     assert not refusals.on_refused(refused(1), 0, accepted_before=False)
+
+
+def fail_for(refusals, seconds, start=0.0):
+    """Record temporary errors for a time."""
+    for now in (start, start + seconds / 2, start + seconds):
+        refusals.on_failed("+CMS ERROR: 41", now)
+
+
+def test_nothing_but_temporary_errors_asks_for_a_restart(refusals):
+    """They ask for it after some minutes; an accepted message ends that."""
+    fail_for(refusals, FAILING_BEFORE_RESTART_S - 1)
+    assert refusals.restart_reason == ""
+    refusals.on_accepted()
+    fail_for(refusals, FAILING_BEFORE_RESTART_S)
+    assert "41" in refusals.restart_reason
+    refusals.on_accepted()
+    assert refusals.restart_reason == ""
+
+
+def test_temporary_errors_ask_for_one_restart_a_day(refusals):
+    """If they go on after the restart, the network is at fault, whatever the code is."""
+    fail_for(refusals, FAILING_BEFORE_RESTART_S)
+    refusals.on_module_reset()
+    assert (refusals.restart_reason, refusals.was_reset) == ("", True)
+    fail_for(refusals, FAILING_BEFORE_RESTART_S, 1000)
+    assert not refusals.was_reset
+    fail_for(refusals, BELIEVED_FOR_S - 1000, 3000)
+    assert refusals.restart_reason == ""
+    fail_for(refusals, FAILING_BEFORE_RESTART_S, 2000 + BELIEVED_FOR_S)
+    assert refusals.restart_reason
+
+
+def test_message_is_at_fault_if_another_one_is_accepted(refusals):
+    """Until then it is unknown whether the message or the module is at fault."""
+    refusals.add_message(1)
+    assert refusals.is_unexplained(1)
+    refusals.on_accepted()
+    assert not refusals.is_unexplained(1)

@@ -75,8 +75,8 @@ async def test_idle_sender_wakes_when_a_message_is_queued(pipeline, factories):
     modem = factories.modem(pipeline)
     queried_at = []
     next_queued = pipeline.outbox_store.next_queued
-    pipeline.outbox_store.next_queued = lambda waiting: (
-        queried_at.append(pipeline.monotonic()) or next_queued(waiting)
+    pipeline.outbox_store.next_queued = lambda *arguments: (
+        queried_at.append(pipeline.monotonic()) or next_queued(*arguments)
     )
     async with pipeline.run_sender(modem):
         await pipeline.advance(3600)
@@ -278,20 +278,26 @@ async def test_unspecific_error_after_the_body_is_unknown(pipeline, factories, c
     assert modem.sent_contents == ["one", "two"]
 
 
-async def test_retries_end_after_the_maximum(pipeline, factories):
-    """If the network fails for days, twelve attempts with delays of up to an hour are made. Then the message
-    has failed."""
+def refuse_message(factories, refused, *, code=38):
+    """Return a send that refuses this content and accepts any other."""
+
+    async def send(submit):
+        return Refused(factories.refused(code, after_body=True)) if submit.text in refused else Sent(None)
+
+    return send
+
+
+async def test_retries_of_a_message_at_fault_end_after_the_maximum(pipeline, factories):
+    """Others are accepted meanwhile: twelve attempts with delays of up to an hour are made, then it failed."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
-    modem.defaults["send"] = Refused(factories.refused(38, after_body=True))
+    modem.defaults["send"] = refuse_message(factories, {"one"})
     async with pipeline.run_sender(modem):
-        await pipeline.advance(3 * 86400)
-        times = [number for number, entry in enumerate(pipeline.call_log) if entry[0] == "body"]
-        assert len(times) == 12
-        modem.defaults.clear()
-        pipeline.queue_message("two")
+        await pipeline.advance(600)
+        pipeline.queue_message("two", "+15557654321")
         pipeline.reply_queued.set()
-        await pipeline.advance(1)
+        await pipeline.advance(85000)
+    assert modem.sent_contents.count("one") == 12
     assert pipeline.reply_states() == ["failed", "sent"]
     assert "given up after 12 attempts" in reasons(pipeline)[0]
     assert attempts(pipeline) == [12, 1]
@@ -300,18 +306,47 @@ async def test_retries_end_after_the_maximum(pipeline, factories):
     assert (waits[0], waits[-1]) == (60, 3600)
 
 
+async def test_message_is_not_given_up_while_every_message_is_refused(pipeline, factories):
+    """The network fails for sixteen hours: nothing shows that a message is at fault, and all leave then."""
+    modem = factories.modem(pipeline)
+    for content in ("one", "two"):
+        pipeline.queue_message(content)
+    modem.defaults["send"] = refuse_message(factories, {"one", "two"})
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(16 * 3600)
+        assert pipeline.reply_states() == ["queued", "queued"]
+        assert modem.sent_contents.count("two") > 0  # the first one lets it pass
+        assert len(modem.sent_contents) < 30
+        modem.defaults.clear()
+        await pipeline.advance(7200)
+    assert pipeline.reply_states() == ["sent", "sent"]
+
+
+async def test_message_at_fault_lets_others_pass_and_is_given_up(pipeline, factories):
+    """One destination, and only the first message is refused: the next ones leave after its attempts."""
+    modem = factories.modem(pipeline)
+    for content in ("one", "two", "three"):
+        pipeline.queue_message(content)
+    modem.defaults["send"] = refuse_message(factories, {"one"}, code=41)
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(5 * 3600)
+    assert pipeline.reply_states() == ["failed", "sent", "sent"]
+    assert modem.sent_contents.count("one") == 13
+    assert "given up after 13 attempts" in reasons(pipeline)[0]
+
+
 async def test_restart_keeps_the_count_of_attempts(pipeline, factories):
-    """Attempts are counted in the journal: twenty sessions make as many attempts as one."""
+    """Attempts are counted in the journal: an agent that is restarted again and again makes no more."""
     pipeline.queue_message("one")
     bodies = 0
-    for _ in range(20):
+    for _ in range(60):
         modem = factories.modem(pipeline)
-        modem.defaults["send"] = Refused(factories.refused(38, after_body=True))
+        modem.defaults["send"] = refuse_message(factories, {"one"})
         async with pipeline.run_sender(modem):
             await pipeline.advance(100)
         bodies += len(modem.sent_contents)
         pipeline.restart()
-    assert bodies == 12
+    assert bodies == 48
     assert pipeline.reply_states() == ["failed"]
 
 
