@@ -12,21 +12,21 @@ import functools
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import resources
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 
-import msgspec
-
 from hardware.quirks import Quirk
+from hardware.table import Limits, TableError, convert_table
 
 TableT = TypeVar("TableT")
 NumberStyle = Literal["plain", "padded", "spaced", "quoted"]
 
 
-HexId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{4}$")]
-InterfaceClass = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{2}$")]
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
+HexId = Annotated[str, Limits(pattern="^[0-9a-f]{4}$")]
+InterfaceClass = Annotated[str, Limits(pattern="^[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{2}$")]
+Seconds = Annotated[float, Limits(gt=0)]
 NOT_INHERITED = ("usb", "models")
 """Keys that `same_as` does not inherit."""
 _MODELS_PATTERN = re.compile(r"^models = \[(.*?)\]", re.MULTILINE | re.DOTALL)
@@ -36,7 +36,8 @@ class ProfileError(ValueError):
     """A profile does not exist or cannot be read; the text is one sentence that names it."""
 
 
-class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SimulatorProfile:
     """The behaviour of a module: the table `[device]`. The defaults follow 27.005 and 27.007.
 
     Refusals are written `ERROR`, `CME 14` or `CMS 302`. Times are in seconds.
@@ -47,7 +48,7 @@ class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     model: str = "Generic"
     revision: str = "1.0"
     imei: str = "359990000000008"
-    iccid: dict[str, str] = msgspec.field(
+    iccid: dict[str, str] = field(
         default_factory=lambda: {
             "+CCID": "+CCID:",
             "+QCCID": "+QCCID:",
@@ -95,7 +96,7 @@ class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """True if +CMEE=0 also turns +CMS ERROR into ERROR, and +CMEE=2 into text; 27.005 has no such switch."""
     unsupported_commands: tuple[str, ...] = ()
     """Commands that this module answers with ERROR."""
-    answers: dict[str, str] = msgspec.field(default_factory=dict)
+    answers: dict[str, str] = field(default_factory=dict)
     """Further commands, with their values, and the information text of each."""
     number_style: NumberStyle = "plain"
     """The form of numbers in answers and URCs: plain, padded with zeros to three digits, with blanks
@@ -108,7 +109,7 @@ class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """True if `+CPIN: READY`, and later the URCs of `boot_sms`, follow the OK of the right PIN."""
 
     # stores
-    stores: dict[str, int] = msgspec.field(default_factory=lambda: {"ME": 20, "SR": 10})
+    stores: dict[str, int] = field(default_factory=lambda: {"ME": 20, "SR": 10})
     """Capacity of the module's own message stores; that of SM belongs to the SIM."""
     memories: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]] = (
         ("SM", "ME", "MT", "SR"),
@@ -164,7 +165,8 @@ class SimulatorProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     prompt: str = "\r\n> "
 
 
-class UsbLayout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UsbLayout:
     """USB products of a module with the same interfaces, and which of these accept AT commands."""
 
     vendor: HexId
@@ -181,7 +183,8 @@ class UsbLayout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """True if this composition is known to have no AT port."""
 
 
-class DriverProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DriverProfile:
     """The data for finding and driving a module: the table `[driver]`. An unpublished value is None or empty.
 
     Times are in seconds; `..._timeout_s` is the maker's maximum response time for a command, not the usual
@@ -297,8 +300,8 @@ def _read_profile_text(name: str) -> str:
 
 def _load_table(name: str, table: str, table_type: type[TableT]) -> TableT:
     try:
-        return msgspec.convert(_load_merged_table(name, table), table_type)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        return convert_table(_load_merged_table(name, table), table_type)
+    except (tomllib.TOMLDecodeError, TableError) as error:
         raise ProfileError(f"profile {name}, table {table}: {error}") from error
 
 
@@ -306,7 +309,7 @@ def _load_merged_table(name: str, table: str) -> dict[str, Any]:
     """Return a table of a profile, merged over that of its `same_as` profile."""
     if name not in list_profiles():
         raise ProfileError(f'there is no profile "{name}"; there are {", ".join(list_profiles())}')
-    file = msgspec.convert(tomllib.loads(_read_profile_text(name)), _ProfileFile)
+    file = convert_table(tomllib.loads(_read_profile_text(name)), _ProfileFile)
     own: dict[str, Any] = getattr(file, table)
     if file.same_as is None:
         return own
@@ -316,7 +319,8 @@ def _load_merged_table(name: str, table: str) -> dict[str, Any]:
     return {key: value for key, value in shared.items() if key not in NOT_INHERITED} | own
 
 
-class _ProfileFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+@dataclass(frozen=True, slots=True)
+class _ProfileFile:
     same_as: str | None = None
-    device: dict[str, Any] = msgspec.field(default_factory=dict)
-    driver: dict[str, Any] = msgspec.field(default_factory=dict)
+    device: dict[str, Any] = field(default_factory=dict)
+    driver: dict[str, Any] = field(default_factory=dict)

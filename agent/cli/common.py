@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-import msgspec
 
 from agent.common.config import DEFAULT_CONFIG_PATH, Config, ConfigError, load_config
 from agent.common.events import escape_unprintable
@@ -121,7 +121,7 @@ def exit_with_errors(*errors: str, exit_status: int = EXIT_FAILURE) -> NoReturn:
 
 def print_json(value: Any) -> None:
     """Print a JSON document on one line; control characters become JSON escapes, harmless on a terminal."""
-    document = msgspec.json.encode(value).decode()
+    document = json.dumps(value, ensure_ascii=False)
     click.echo("".join(c if c.isprintable() else _json_escape(c) for c in document))
 
 

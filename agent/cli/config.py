@@ -12,6 +12,7 @@ import click
 
 from agent.cli.common import EXIT_CONFIG, config_option, exit_with_errors, load_sim_pin, make_port_opener
 from agent.common.config import Config, ConfigError, load_config, parse_config
+from hardware.table import field_types
 
 
 @click.group()
@@ -89,7 +90,7 @@ def _load_valid_part(path: Path) -> tuple[Config, frozenset[str]]:
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
-        tables = dict.fromkeys(Config.__struct_fields__)
+        tables = dict.fromkeys(field_types(Config))
     invalid_tables = set()
     valid: dict[str, dict[str, Any]] = {}
     for name, table in tables.items():
@@ -106,8 +107,8 @@ def _load_valid_part(path: Path) -> tuple[Config, frozenset[str]]:
     settings = parse_config(valid, str(path), path.parent.absolute())
     unknown_keys = {
         f"{name}.{key}"
-        for name in invalid_tables.intersection(Config.__struct_fields__)
-        for key in getattr(settings, name).__struct_fields__
+        for name in invalid_tables.intersection(field_types(Config))
+        for key in field_types(type(getattr(settings, name)))
         if key not in valid.get(name, {})
     }
     return settings, frozenset(unknown_keys)

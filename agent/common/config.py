@@ -6,93 +6,94 @@ The keys are documented in `config/agent.toml`, the annotated example. The defau
 from __future__ import annotations
 
 import tomllib
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args
 
-import msgspec
-from msgspec import Meta, Struct, field
+from hardware.table import Limits, TableError, convert_value, field_types, format_value
 
-PositiveFloat = Annotated[float, Meta(gt=0)]
-PhoneNumber = Annotated[str, Meta(pattern=r"^\+?[0-9]{3,20}$", title='a number like "+447700900000"')]
+PositiveFloat = Annotated[float, Limits(gt=0)]
+PhoneNumber = Annotated[str, Limits(pattern=r"^\+?[0-9]{3,20}$", title='a number like "+447700900000"')]
 DEFAULT_CONFIG_PATH = Path("/etc/modem-agent/agent.toml")
 SECRET_KEYS = {"pin", "sim_pin", "puk"}
 """Keys that are often tried in [modem] for secrets, which agent.toml does not hold."""
-MAX_SHOWN_CHARS = 80
-"""Characters of a value that an error message shows."""
 
 
-class _ConfigTable(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of agent.toml."""
-
-
-class ModemConfig(_ConfigTable, frozen=True):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModemConfig:
     """``[modem]``: the connection to the module."""
 
     port: str = "auto"
-    baud: Annotated[int, Meta(ge=300, le=4_000_000)] | Literal["auto"] = 115_200
+    baud: Annotated[int, Limits(ge=300, le=4_000_000)] | Literal["auto"] = 115_200
     profile: str = "auto"
     message_format: Literal["pdu", "text"] = "pdu"
     pin_file: Path | None = None
     service_centre: PhoneNumber | None = None
 
 
-class ServiceConfig(_ConfigTable, frozen=True):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceConfig:
     """``[service]``: the service that sends Commands, and how replies are sent."""
 
     name: Literal["super-sim", "programmable-wireless", "super-sim-beta"] = "super-sim"
     reply_sid: Literal["none", "start"] = "none"
-    max_parts: Annotated[int, Meta(ge=1, le=10)] = 1
+    max_parts: Annotated[int, Limits(ge=1, le=10)] = 1
     allow_ucs2: bool = False
     status_reports: bool = False
     resend_unknown: bool = False
-    max_per_minute: Annotated[int, Meta(ge=1)] = 10
-    max_per_day: Annotated[int, Meta(ge=1)] = 200
+    max_per_minute: Annotated[int, Limits(ge=1)] = 10
+    max_per_day: Annotated[int, Limits(ge=1)] = 200
     max_answer_age_s: PositiveFloat = 86_400.0
-    reply_spread_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
+    reply_spread_s: Annotated[float, Limits(ge=0, le=3600)] = 0.0
 
 
-class HandlersConfig(_ConfigTable, frozen=True):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HandlersConfig:
     """``[handlers]``: the handlers that run Commands."""
 
     directory: Path = Path("/etc/modem-agent/handlers")
     timeout_s: PositiveFloat = 30.0
     max_age_s: PositiveFloat | None = None
-    max_concurrent: Annotated[int, Meta(ge=1, le=64)] = 4
+    max_concurrent: Annotated[int, Limits(ge=1, le=64)] = 4
 
 
-class JournalConfig(_ConfigTable, frozen=True):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JournalConfig:
     """``[journal]``: the database, its retention and deduplication."""
 
     path: Path = Path("/var/lib/modem-agent/journal.db")
     keep_days: PositiveFloat = 31.0
-    dedup_days: Annotated[float, Meta(ge=2)] = 31.0
+    dedup_days: Annotated[float, Limits(ge=2)] = 31.0
     dedup_without_sid: bool = True
     first_start: Literal["run", "skip"] = "run"
     allow_volatile: bool = False
 
 
-class ControlConfig(_ConfigTable, frozen=True):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ControlConfig:
     """``[control]``: the socket on which the running agent accepts requests."""
 
     socket: Path = Path("/run/modem-agent/control.sock")
 
 
-class RecoveryConfig(_ConfigTable, frozen=True):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecoveryConfig:
     """``[recovery]``: which actions are allowed when the module does not work."""
 
     may_drop_data: bool = False
-    resets_per_hour: Annotated[int, Meta(ge=0, le=60)] = 3
-    resets_per_day: Annotated[int, Meta(ge=0, le=1000)] = 12
+    resets_per_hour: Annotated[int, Limits(ge=0, le=60)] = 3
+    resets_per_day: Annotated[int, Limits(ge=0, le=1000)] = 12
     power: Literal["none", "gpio", "usb"] = "none"
     gpio_chip: Path = Path("/dev/gpiochip0")
-    gpio_line: Annotated[int, Meta(ge=-1)] = -1
+    gpio_line: Annotated[int, Limits(ge=-1)] = -1
     gpio_active_low: bool = False
     gpio_drives: Literal["power-key", "reset"] = "power-key"
-    pulse_on_s: Annotated[float, Meta(ge=0, le=60)] = 0.0
-    pulse_off_s: Annotated[float, Meta(ge=0, le=60)] = 0.0
+    pulse_on_s: Annotated[float, Limits(ge=0, le=60)] = 0.0
+    pulse_off_s: Annotated[float, Limits(ge=0, le=60)] = 0.0
 
 
-class Config(_ConfigTable, frozen=True):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
     """All tables of agent.toml."""
 
     modem: ModemConfig = field(default_factory=ModemConfig)
@@ -141,24 +142,24 @@ def parse_config(tables: dict[str, Any], source: str, base_dir: Path = Path("/")
     Raises ConfigError.
     """
     errors: list[str] = []
-    known = Config.__struct_fields__
-    sections: dict[str, _ConfigTable] = {}
+    kinds = field_types(Config)
+    known = tuple(kinds)
+    sections: dict[str, Any] = {}
     for name, value in tables.items():
         if name not in known:
             errors.append(f"{source}: unknown table [{name}]; the tables are {_join_names(known)}")
         elif not isinstance(value, dict):
             errors.append(f"{source}: {name} must be a table: write [{name}] on a line of its own")
-    for name, section in Config.__annotations__.items():
+    for name, kind in kinds.items():
         values = tables.get(name)
         if isinstance(values, dict):
-            kind: type[_ConfigTable] = globals()[section] if isinstance(section, str) else section
             sections[name] = _parse_table(kind, name, values, source, base_dir, errors)
-    config = Config(**sections)  # type: ignore[arg-type]  # each has the type of its field
+    config = Config(**sections)
     port = config.modem.port
     if port != "auto" and (not port.startswith(("/", "socket://")) or "\0" in port):
         errors.append(
             f'{source}: modem.port must be "auto", an absolute path such as "/dev/ttyUSB2", or '
-            f'"socket://host:port", not {_format_value(port)}'
+            f'"socket://host:port", not {format_value(port)}'
         )
     if config.modem.message_format == "text" and config.service.max_parts > 1:
         errors.append(
@@ -197,16 +198,16 @@ def _check_profile(name: str, source: str) -> list[str]:
 
 
 def _parse_table(
-    table_type: type[_ConfigTable],
+    table_type: type[Any],
     name: str,
     values: dict[str, Any],
     source: str,
     base_dir: Path,
     errors: list[str],
-) -> _ConfigTable:
+) -> Any:
     """Validate a table key by key, so that one error does not hide the next; append to `errors`."""
     valid: dict[str, Any] = {}
-    types = {each.name: each.type for each in msgspec.structs.fields(table_type)}
+    types = field_types(table_type)
     for key, value in values.items():
         if key not in types:
             hint = f"[{name}] has {_join_names(tuple(types))}"
@@ -217,51 +218,13 @@ def _parse_table(
         if value == "" and type(None) in get_args(types[key]):
             valid[key] = None
             continue
-        try:
-            valid[key] = msgspec.convert(
-                value, types[key], dec_hook=lambda _, path: _resolve_path(path, base_dir)
+        try:  # relative paths start at the directory of the file
+            valid[key] = convert_value(
+                value, types[key], key=f"{name}.{key}", resolve_path=lambda path: base_dir / path
             )
-        except msgspec.ValidationError:
-            errors.append(
-                f"{source}: {name}.{key} must be {_describe_type(types[key])}, not {_format_value(value)}"
-            )
+        except TableError as error:
+            errors.append(f"{source}: {error}")
     return table_type(**valid)
-
-
-def _resolve_path(value: object, base_dir: Path) -> Path:
-    """Convert a path, which is text in the file. Relative paths start at the directory of the file."""
-    if isinstance(value, str) and value and "\0" not in value:
-        return base_dir / value
-    raise msgspec.ValidationError
-
-
-def _describe_type(kind: Any) -> str:
-    """Describe the values that a type accepts, for an error message."""
-    limits = ""
-    for meta in getattr(kind, "__metadata__", ()):
-        if meta.title is not None:
-            return str(meta.title)
-        limits += "" if meta.gt is None else f" above {meta.gt:g}"
-        limits += "" if meta.ge is None else f" of {meta.ge} or more"
-        limits += "" if meta.le is None else f" and {meta.le} or less"
-        kind = kind.__origin__
-    if get_origin(kind) is Literal:
-        return " or ".join(f'"{choice}"' for choice in get_args(kind))
-    if get_args(kind):  # optional or a union: describe each member
-        return " or ".join(_describe_type(each) for each in get_args(kind) if each is not type(None))
-    names = {str: "text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
-    return names[kind] + limits
-
-
-def _format_value(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict | list):
-        return "a table" if isinstance(value, dict) else "a list"
-    shown = str(value)
-    if len(shown) > MAX_SHOWN_CHARS:
-        shown = f"{shown[:MAX_SHOWN_CHARS]}..."
-    return f'"{shown}"' if isinstance(value, str) else shown
 
 
 def _join_names(names: tuple[str, ...]) -> str:

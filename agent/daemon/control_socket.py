@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
 import stat
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from agent.common.events import Event, EventKind, EventSink, Severity
 
@@ -173,7 +172,7 @@ class ControlServer:
         """Answer the requests of one client in order, until it disconnects."""
         try:
             while line := await reader.readline():
-                writer.write(msgspec.json.encode(await self._handle_request(line)) + b"\n")
+                writer.write(json.dumps(await self._handle_request(line)).encode() + b"\n")
                 await writer.drain()
         except (OSError, ValueError, asyncio.CancelledError):
             pass  # the client disconnected or sent too long a line, or the agent stops
@@ -184,9 +183,11 @@ class ControlServer:
 
     async def _handle_request(self, line: bytes) -> Mapping[str, Any]:
         try:
-            request = msgspec.json.decode(line, type=dict[str, Any])
+            request = json.loads(line)
         except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested too deeply
             return {"ok": False, "error": f"the request is not a JSON object: {error}"}
+        if not isinstance(request, dict):
+            return {"ok": False, "error": f"the request is not a JSON object but {type(request).__name__}"}
         handler = self._request_handlers.get(str(request.get("do")))
         if handler is None:
             known = ", ".join(self._request_handlers)
@@ -255,7 +256,9 @@ def send_request(
     Raises ControlError if the agent cannot be reached or the request fails.
     """
     try:
-        line = msgspec.json.encode(request) + b"\n"
+        for argument in request.values():
+            str(argument).encode()
+        line = json.dumps(request).encode() + b"\n"
     except UnicodeEncodeError as error:  # an argument of the shell in another encoding
         raise ControlError(f"{error.object!r} is not valid UTF-8 and cannot be sent to the agent") from None
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
@@ -276,7 +279,7 @@ def send_request(
             raise ControlError(f"control socket {path}: {error.strerror or error}") from None
     if not response:
         raise ControlError("the agent closed the connection without a response; see its log")
-    decoded: dict[str, Any] = msgspec.json.decode(response)
+    decoded: dict[str, Any] = json.loads(response)
     if not decoded.pop("ok", False):
         raise ControlError(str(decoded.get("error", "no reason given")))
     return decoded

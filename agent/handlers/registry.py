@@ -8,12 +8,11 @@ keeps its words, so that its Commands fail and go to no other handler.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
-
-import msgspec
 
 from agent.handlers.api import Command
 from agent.handlers.builtin import BUILTINS
@@ -139,9 +138,10 @@ def _json_object_keys(text: str) -> Iterable[str]:
     if not text.lstrip().startswith("{"):
         return ()
     try:
-        return msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        decoded = json.loads(text.encode())  # a lone surrogate is an error
+    except (ValueError, RecursionError):
         return ()
+    return decoded if isinstance(decoded, dict) else ()
 
 
 async def load_registry(directory: Path, runner: Runner) -> HandlerRegistry:

@@ -23,11 +23,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Protocol
 
-import msgspec
-
 from hardware.sim.module.context import BoundedList, ModuleContext
 from hardware.sim.module.errors import parse_error
 from hardware.sim.module.stores import MessageStatus, StoredTpdu
+from hardware.table import Limits, convert_table
 from pdu import Address
 
 if TYPE_CHECKING:
@@ -80,17 +79,18 @@ class FaultError(ValueError):
     """The specification of a fault is invalid; the text is one sentence."""
 
 
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+Seconds = Annotated[float, Limits(ge=0, le=1e9)]
 """A time from now; neither `nan` nor `inf`, which no timer takes."""
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
     """One fault with its keys."""
 
     name: str
     after: Seconds = 0.0
-    for_: Seconds = msgspec.field(default=30.0, name="for")
-    times: Annotated[int, msgspec.Meta(ge=0)] = 1
+    for_: Seconds = 30.0
+    times: Annotated[int, Limits(ge=0)] = 1
     command: str = ""
     seconds: Seconds = 5.0
     refusal: str = "ERROR"
@@ -149,7 +149,7 @@ def parse_fault(text: str) -> Fault:
         keys = {"refusal": "CMS 1", "times": "0"} | keys
     try:
         parse_error(keys.get("refusal", "ERROR"))
-        return msgspec.convert({"name": name, **keys}, Fault, strict=False)
+        return convert_table({"name": name, **keys}, Fault, from_text=True, names={"for": "for_"})
     except ValueError as error:
         raise FaultError(f"fault {name}: {error}") from error
 

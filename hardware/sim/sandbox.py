@@ -11,11 +11,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
-
-import msgspec
 
 import pdu
 from hardware import profile
@@ -193,7 +192,7 @@ class Sandbox:
         sid = spec.sid or f"{service.product.sim_sid_prefix}{self._rng.getrandbits(128):032x}"
         device = profile.load_simulator_profile(spec.device)
         if spec.baud is not None:
-            device = msgspec.structs.replace(device, baud=spec.baud)
+            device = replace(device, baud=spec.baud)
         ports = ModulePorts(
             Pty(self._link_dir / spec.name, access=spec.ports.access),
             spec.ports.make_sockets(),

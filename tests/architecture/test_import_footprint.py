@@ -27,9 +27,9 @@ def loaded_modules(statement: str) -> set[str]:
     [
         (
             "import pdu",
-            CLI_LIBRARIES | OPTIONAL_LIBRARIES | {"asyncio", "agent", "hardware", "msgspec", "serial"},
+            CLI_LIBRARIES | OPTIONAL_LIBRARIES | {"asyncio", "agent", "hardware", "serial"},
         ),
-        ("import agent", CLI_LIBRARIES | OPTIONAL_LIBRARIES | {"asyncio", "sqlite3", "serial", "msgspec"}),
+        ("import agent", CLI_LIBRARIES | OPTIONAL_LIBRARIES | {"asyncio", "sqlite3", "serial"}),
         (
             "from agent import Command, Reply, TryLater, handler",
             CLI_LIBRARIES | OPTIONAL_LIBRARIES | {"sqlite3", "serial"},

@@ -5,12 +5,12 @@ tests/system tries them with systemd and udev.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 import tomllib
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from agent.common.config import Config, load_config, parse_config
@@ -26,8 +26,8 @@ def test_shipped_configuration_is_valid_without_changes():
     """It differs from the defaults only in the age limit."""
     config = load_config(CONFIG / "agent.toml")
     assert config.handlers.max_age_s == 90_000
-    assert config == msgspec.structs.replace(
-        Config(), handlers=msgspec.structs.replace(Config().handlers, max_age_s=90_000.0)
+    assert config == dataclasses.replace(
+        Config(), handlers=dataclasses.replace(Config().handlers, max_age_s=90_000.0)
     )
 
 
@@ -38,8 +38,8 @@ def test_shipped_configuration_shows_every_key():
     shown = {(name, key) for name, table in tables.items() for key in table}
     read = {
         (table.name, key.name)
-        for table in msgspec.structs.fields(Config)
-        for key in msgspec.structs.fields(type(getattr(Config(), table.name)))
+        for table in dataclasses.fields(Config)
+        for key in dataclasses.fields(type(getattr(Config(), table.name)))
     }
     assert shown == read
 

@@ -1,8 +1,8 @@
 """F26 F32 F34 F35: character sets, octets that are not UTF-8, text like protocol, binary Commands."""
 
+import dataclasses
 import re
 
-import msgspec
 import pytest
 
 from fault.catalogue import BIN_CLASS0_F4, BIN_CTRL, LATIN_GSM7, MULTILINE_OK, PLAIN_SID_START
@@ -17,7 +17,7 @@ DETAILS = b',129,4,0,%d,"+15550001234",145,%d\r\n'
 
 def module_with_charsets(*names):
     """Return the profile of a module with these character sets; the first one is the default."""
-    return msgspec.structs.replace(profile.load_simulator_profile("generic"), charsets=names)
+    return dataclasses.replace(profile.load_simulator_profile("generic"), charsets=names)
 
 
 async def receive_response(world, response):

@@ -1,10 +1,10 @@
 """F44 F56 F57 F58 F66 F75: a module that is not ready, asleep, without power, SIM, radio or signal."""
 
+import dataclasses
 import itertools
 import re
 
 import pytest
-from msgspec import structs
 
 from fault.catalogue import PLAIN_SID_START
 from fault.fault_world import FaultWorld, make_pdu
@@ -56,7 +56,7 @@ async def test_f44_power_up_with_late_sms_service(tmp_path, message_format, refu
     """The SIM is ready after 5 s and the SMS service 25 s later, with any kind of refusal before."""
     async with FaultWorld(tmp_path, message_format) as world:
         world.module.power_off()
-        world.module.context.profile = structs.replace(
+        world.module.context.profile = dataclasses.replace(
             world.module.profile, sim_ready_s=5, sms_ready_s=25, sms_not_ready_refusal=refusal
         )
         world.module.power_on()

@@ -5,11 +5,10 @@ the size of the chunks in which the rest arrives.
 """
 
 import asyncio
+import json
 import random
 from pathlib import Path
 from types import SimpleNamespace
-
-import msgspec
 
 from agent.at.command import AtCommand
 from agent.daemon.control_api import ControlApi
@@ -108,7 +107,7 @@ def run(data):
     if all(len(line) < MAX_LINE_BYTES for line in requests):
         assert len(lines) == len(requests)
     for line in lines:
-        response = msgspec.json.decode(line)
+        response = json.loads(line)
         assert response["ok"] or response["error"]
 
 

@@ -7,11 +7,10 @@ async with FaultWorld(tmp_path, message_format) as world:
     assert world.executed == ["led on"]
 """
 
+import dataclasses
 import itertools
 import sqlite3
 from contextlib import closing
-
-import msgspec
 
 import pdu
 from agent.handlers.results import HandlerDeclaration
@@ -123,7 +122,7 @@ class _RunnerWithDefault(simulated_runner.SimulatedRunner):
 
 def changed_module(**changes):
     """Return the generic module with these changes of its `[device]` table."""
-    return msgspec.structs.replace(profile.load_simulator_profile("generic"), **changes)
+    return dataclasses.replace(profile.load_simulator_profile("generic"), **changes)
 
 
 def make_pdu(text, *, sender="000", timestamp="26/11/21,22:30:00+00", **fields):

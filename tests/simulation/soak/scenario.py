@@ -5,9 +5,8 @@ occurs and everything must settle. Near its end some Commands are sent to check 
 """
 
 import asyncio
+import dataclasses
 import random
-
-import msgspec
 
 from hardware import profile
 from soak import db_corruption
@@ -75,7 +74,7 @@ class Scenario:
         if self.message_format == "text" and not self.device.text_mode:
             self.device = profile.load_simulator_profile("generic")
         if self.device.boot_s > 10:  # makes the simulation faster and changes nothing else
-            self.device = msgspec.structs.replace(self.device, boot_s=5.0)
+            self.device = dataclasses.replace(self.device, boot_s=5.0)
         self.resend_unknown = pick.random() < 0.2
         self.dedup_without_sid = pick.random() > 0.1
         self.max_age_s = pick.choice((None, 90_000.0, 90_000.0, 7200.0))
@@ -113,7 +112,7 @@ class Scenario:
             if store_rng.random() < share
         }
         """Habits of the module's message stores, by their keys in a profile."""
-        self.device = msgspec.structs.replace(self.device, **self.store_habits)
+        self.device = dataclasses.replace(self.device, **self.store_habits)
         self.port_rng = random.Random(f"{seed} ports")  # separate, so that seeds keep their other choices
         self.radio_off_count = self.device_rng.choices((0, 1, 3), (88, 6, 6))[0]
         """How often another program switches the radio off."""
@@ -123,7 +122,7 @@ class Scenario:
         """How often somebody deletes the control socket."""
         self.has_bad_handler_file = self.host_rng.random() < 0.1
         """True if a handler file has wrong permissions; the others must work."""
-        self.device = msgspec.structs.replace(
+        self.device = dataclasses.replace(
             self.device, **_draw_habits(self.device, random.Random(f"{seed} strings"))
         )
 

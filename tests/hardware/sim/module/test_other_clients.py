@@ -7,13 +7,13 @@ skipped by name. The last is looked for in this Python and in the one that GSMMO
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import importlib.util
 import os
 import shutil
 import sys
 from datetime import UTC, datetime
 
-import msgspec
 import pytest
 
 from hardware import profile
@@ -40,7 +40,7 @@ class PortBench:
         self.changed = asyncio.Event()
         self._reference = 0
         self._pty = Pty(self.port)
-        quick = msgspec.structs.replace(
+        quick = dataclasses.replace(
             profile.load_simulator_profile(name), boot_s=0, sim_ready_s=0, sms_ready_s=0, registration_s=0
         )
         self.module = SimulatedModule(
