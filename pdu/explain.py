@@ -302,6 +302,26 @@ def _describe_indicator(octet: int) -> str:
     return f"{', '.join(names) or 'nothing'} present"
 
 
+def to_json(explanation: Explanation) -> dict[str, object]:
+    """Return the explanation as JSON values. `bits` are those of a field that is less than an octet."""
+    return {
+        "kind": explanation.kind,
+        "length": explanation.length,
+        "fields": [
+            {
+                "at": row.offset,
+                "octets": row.octets.hex().upper(),
+                "bits": None if row.bit_mask == 0xFF else _format_bits(row.octets[0], row.bit_mask),
+                "abbreviation": row.abbreviation,
+                "name": row.name,
+                "meaning": row.meaning,
+            }
+            for row in explanation.rows
+        ],
+        "error": None if explanation.error is None else str(explanation.error),
+    }
+
+
 def render(explanation: Explanation) -> list[str]:
     """Return the lines to print: one for each field, at most eight octets a line, bits in their places."""
     lines = []

@@ -8,7 +8,7 @@ import click
 
 from agent.cli.common import exit_with_errors, json_option, print_json
 from pdu import Address, PduError, Submit, encode, segment
-from pdu.explain import explain, render
+from pdu.explain import explain, render, to_json
 
 
 @click.group()
@@ -32,23 +32,7 @@ def decode_command(digits: tuple[str, ...], *, mo: bool, no_sca: bool, as_json: 
     """
     explanation = explain(" ".join(digits), direction="mo" if mo else "mt", sca=not no_sca)
     if as_json:
-        print_json(
-            {
-                "kind": explanation.kind,
-                "length": explanation.length,
-                "fields": [
-                    {
-                        "at": row.offset,
-                        "octets": row.octets.hex().upper(),
-                        "abbreviation": row.abbreviation,
-                        "name": row.name,
-                        "meaning": row.meaning,
-                    }
-                    for row in explanation.rows
-                ],
-                "error": None if explanation.error is None else str(explanation.error),
-            }
-        )
+        print_json(to_json(explanation))
     else:
         for line in render(explanation):
             click.echo(line.encode(errors="backslashreplace"))

@@ -367,7 +367,7 @@ def _print_addresses(description: dict[str, object], *, as_json: bool, is_open: 
         return
     sims = description["sims"]
     assert isinstance(sims, list)  # noqa: S101  (for the type checker)
-    click.echo(f"REST API, with a page that explains it: {description['url']}/")
+    click.echo(f"Console and REST API: {description['url']}/")
     product_urls = description["product_urls"]
     assert isinstance(product_urls, dict)  # noqa: S101  (for the type checker)
     for product, url in product_urls.items():

@@ -58,6 +58,7 @@ MAX_EVENTS = 1000
 SandboxObserver = Callable[[SandboxSim | None, NetworkEvent], None]
 """Gets each event with its SIM, None if it concerns no single SIM."""
 SandboxLineObserver = Callable[[SandboxSim, LineDirection, bytes], None]
+CallbackObserver = Callable[["Callback"], None]
 
 
 class Sandbox:
@@ -98,6 +99,7 @@ class Sandbox:
         self._callbacks: CallbackSender | None = None
         self._observers: list[SandboxObserver] = []
         self._line_observers: list[SandboxLineObserver] = []
+        self._callback_observers: list[CallbackObserver] = []
         self._by_imsi: dict[str, SandboxSim] = {}
         self._by_sid: dict[str, SandboxSim] = {}
         self._event_count = 0
@@ -253,6 +255,10 @@ class Sandbox:
         """Call `observer` with the bytes on the line of each module from now on, in order."""
         self._line_observers.append(observer)
 
+    def add_callback_observer(self, observer: CallbackObserver) -> None:
+        """Call `observer` with each callback from now on, when it is created and after each try."""
+        self._callback_observers.append(observer)
+
     def _record_bytes(self, name: str, direction: LineDirection, data: bytes) -> None:
         if direction is not LineDirection.UNHEARD:
             self.activity.note()
@@ -271,6 +277,10 @@ class Sandbox:
             observer(sim, event)
 
     def _record_callback(self, callback: Callback) -> None:
+        for observer in self._callback_observers:
+            observer(callback)
+        if callback.state is CallbackState.WAITING and not callback.tries:
+            return
         note = f"{callback.number}: {callback.method} {callback.url.text}, "
         if callback.state is CallbackState.NOT_SENT:
             kind, note = NetworkEventKind.CALLBACK_NOT_SENT, note + callback.note

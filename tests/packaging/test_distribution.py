@@ -14,8 +14,10 @@ import pytest
 
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
-DATA_SUFFIXES = (".toml", ".json", ".bin", ".typed")
+DATA_SUFFIXES = (".toml", ".json", ".bin", ".typed", ".html", ".css", ".js", ".svg")
 """Suffixes of the data files in the packages."""
+DOCUMENT_SUFFIXES = {".md", ".png"}
+"""Suffixes of files that stay in the checkout."""
 
 
 def run(*command, **options):
@@ -61,7 +63,7 @@ def test_package_files_have_known_suffixes():
     """A new kind of data file must be added to package-data in pyproject.toml, and then here."""
     files = (file for package in ("agent", "hardware", "pdu") for file in (CHECKOUT / package).rglob("*"))
     kinds = {file.suffix for file in files if file.is_file() and "__pycache__" not in file.parts}
-    assert kinds <= {".py", ".md", *DATA_SUFFIXES}
+    assert kinds <= {".py", *DOCUMENT_SUFFIXES, *DATA_SUFFIXES}
 
 
 def test_wheel_is_complete(wheel_names):

@@ -90,7 +90,10 @@ class _Receiver:
 
 
 class CallbackSender:
-    """The callbacks of one sandbox. `secret` signs them; `observe` is called after each try."""
+    """The callbacks of one sandbox. `secret` signs them.
+
+    `observe` is called with each callback when it is created and after each try.
+    """
 
     def __init__(
         self,
@@ -151,6 +154,7 @@ class CallbackSender:
             self._refuse(callback, f"{self.rules.max_waiting} callbacks to this receiver wait already")
         else:
             receiver.unfinished += 1
+            self._observe(callback)
             self._enqueue(receiver, callback)
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A sandbox with its HTTP server: the services, the control interface and the front page at one address."""
+"""A sandbox with its HTTP server: the services, the control interface and the console at one address."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from hardware.sim.callbacks.http_client import CallbackHttpClient
+from hardware.sim.console.console import Console
 from hardware.sim.module.port_access import PortUnavailable
 from hardware.sim.rest.access import Callers, TokenRoutes
 from hardware.sim.rest.clock import ClockRoutes
 from hardware.sim.rest.commands import CommandRoutes
+from hardware.sim.rest.console import ConsoleRoutes
 from hardware.sim.rest.control import ControlRoutes
 from hardware.sim.rest.host_check import HostCheck
-from hardware.sim.rest.index_page import IndexRoutes
 from hardware.sim.rest.protocol import JsonRequestHandler
 from hardware.sim.rest.responses import errors_as_json, format_authority
 from hardware.sim.rest.service_router import ServiceRouter
@@ -60,6 +61,8 @@ class SandboxServer:
         allowed_hosts: Iterable[str] = (),
     ) -> None:
         self.sandbox = sandbox
+        self.console = Console(sandbox)
+        """The page at `/`."""
         self._listen = listen
         self._callback_rules = callback_rules
         self._access = sandbox.make_access_control(is_open=is_open)
@@ -76,6 +79,7 @@ class SandboxServer:
         try:
             await self.sandbox.start()
             self.sandbox.start_callbacks(CallbackHttpClient(), self._callback_rules)
+            self.console.start()
             await self._start_serving()
         except PortUnavailable as error:
             await self.stop()
@@ -91,6 +95,7 @@ class SandboxServer:
 
     async def stop(self) -> None:
         """Stop listening, and stop the sandbox; does nothing if it is not started."""
+        self.console.stop()
         for listener in self._sockets:
             listener.close()
         self._sockets.clear()
@@ -127,7 +132,7 @@ class SandboxServer:
         FleetRoutes(self.sandbox.account.fleets, callers).register(services)
         ControlRoutes(self.sandbox, lambda: self.url, self.describe).register(app.router)
         clock.register(app.router)
-        IndexRoutes(self.sandbox, self._access).register(app.router)
+        ConsoleRoutes(self.console).register(app.router)
         self._runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
         await self._runner.setup()
         host, port = self._listen

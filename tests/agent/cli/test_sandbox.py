@@ -165,7 +165,7 @@ def test_sandbox_prints_its_addresses(cli_env, form):
             assert description["url"].startswith("http://127.0.0.1:")
             assert description["product_urls"]["supersim"].startswith("http://127.0.0.1:")
         else:
-            assert first.startswith("REST API, with a page that explains it: http://127.0.0.1:")
+            assert first.startswith("Console and REST API: http://127.0.0.1:")
             assert process.stdout.readline().startswith(
                 "  supersim, with the paths of the vendor's host: http:"
             )

@@ -114,7 +114,7 @@ async def test_accepted_callback(make_bench):
             }
         ],
     }
-    assert bench.observed == [("HC1", "accepted")]
+    assert bench.observed == [("HC1", "waiting"), ("HC1", "accepted")]
     await bench.advance(1000)
     assert len(bench.client.requests) == 1
 
@@ -141,7 +141,7 @@ async def test_failures_are_tried_again_under_virtual_time(make_bench):
     ]
     assert len({request.headers["kore-idempotency-token"] for request in bench.client.requests}) == 1
     assert bench.bodies == ["Status=sent"] * 4
-    assert bench.observed == [("HC1", "waiting")] * 3 + [("HC1", "failed")]
+    assert bench.observed == [("HC1", "waiting")] * 4 + [("HC1", "failed")]
 
 
 async def test_success_after_a_failure(make_bench):

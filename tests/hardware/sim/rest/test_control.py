@@ -1,11 +1,10 @@
-"""The control interface and the index page."""
+"""The control interface."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
-import shlex
 
 import pytest
 
@@ -227,24 +226,3 @@ async def test_invalid_control_request_is_refused(http, method, path, data, stat
     response_status, body = await http(method, path, data=data)
     assert (response_status, body["status"]) == (status, status)
     assert body["message"].endswith(".")
-
-
-async def test_index_page_has_working_curl_lines(http, server):
-    """Each curl line for creating a Command works as printed, the collections are named."""
-    status, page = await http.get("/")
-    assert status == 200
-    assert http.headers["Content-Type"].startswith("text/html")
-    for product in PRODUCTS.values():
-        assert f"{server.url}{product.collection_path}" in page
-    commands = [shlex.split(line) for line in page.splitlines() if "  curl " in line and "Sim=" in line]
-    assert len(commands) == 3
-    for words in commands:
-        form = dict(word.split("=", 1) for word in words if word.startswith(("Sim=", "Payload=", "Command=")))
-        (url,) = (word for word in words if word.startswith("http"))
-        assert (await http.post(url, **form))[0] == 201
-
-
-async def test_index_page_escapes_the_host(http):
-    """What a client writes into Host is shown as text."""
-    _, page = await http("GET", "/", headers={"Host": "<script>x</script>"})
-    assert "<script>" not in page
