@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from importlib import resources
 from typing import TYPE_CHECKING
 
-import msgspec
 from aiohttp import hdrs, web
 
 from hardware.sim.rest import parameters
@@ -106,7 +106,7 @@ class ConsoleRoutes:
                     return
                 number, content = message
                 head = f"id: {number}\n" if number else ""
-                await response.write(head.encode() + b"data: " + msgspec.json.encode(content) + b"\n\n")
+                await response.write(head.encode() + b"data: " + json.dumps(content).encode() + b"\n\n")
                 await asyncio.sleep(PAUSE_S)
                 following = asyncio.ensure_future(anext(messages, None))
         finally:
