@@ -144,11 +144,8 @@ class Sandbox:
 
     async def start(self) -> None:
         """Power the modules on; raises OSError if a link cannot be made, and leaves nothing behind then."""
-        clock = self.clock
-        clock.start(asyncio.get_running_loop())
-        events = EventReporter(clock.now, self._record_event)
-        self._network = SimulatedNetwork(clock, clock.now, events, timing=self._timing)
-        self._account = ServiceAccount(self._network, clock.now, self._rng, events, self._rules)
+        self.clock.start(asyncio.get_running_loop())
+        self._make_network()
         try:
             for index, spec in enumerate(self._specs):
                 await self._add_sim(index, spec)
@@ -156,19 +153,50 @@ class Sandbox:
             await self.stop()
             raise
 
+    async def reset(self) -> None:
+        """Begin anew, as after `stop` and `start`, but with the same SIDs and ports, which clients keep open.
+
+        Commands, messages, events, callbacks, faults, changes of Sims and Fleets, what modules have stored, and
+        moves of the clock are forgotten; what waits on a port is dropped. The numbers of events and callbacks
+        go on.
+        """
+        previous = dict(self.sims)
+        self._power_off()
+        if self._callbacks is not None:
+            await self._callbacks.reset()
+        self.clock.reset()
+        self.events.clear()
+        self._make_network()
+        for index, spec in enumerate(self._specs):
+            await self._add_sim(index, spec, previous[spec.name])
+        self._notify_of_statuses()
+        now = self.clock.now()
+        self._record_event(NetworkEvent(kind=NetworkEventKind.RESET, at=now, imsi=""))
+
     async def stop(self) -> None:
         """Power the modules off and remove the links; does nothing if the sandbox is not started."""
+        ports = [sim.ports for sim in self.sims.values()]
+        self._power_off()
+        for each in ports:
+            each.close()
+        if self._callbacks is not None:
+            await self._callbacks.close()
+
+    def _make_network(self) -> None:
+        now = self.clock.now
+        events = EventReporter(now, self._record_event)
+        self._network = SimulatedNetwork(self.clock, now, events, timing=self._timing)
+        self._account = ServiceAccount(self._network, now, self._rng, events, self._rules)
+
+    def _power_off(self) -> None:
         for sim in self.sims.values():
             sim.module.faults.clear()
             sim.module.power_off()
-            sim.ports.close()
         self.sims.clear()
         self._by_imsi.clear()
         self._by_sid.clear()
         if self._network is not None:
             self._network.close()
-        if self._callbacks is not None:
-            await self._callbacks.close()
 
     def make_access_control(self, *, is_open: bool) -> AccessControl:
         """Return the check of requests against the credentials of the account."""
@@ -185,21 +213,29 @@ class Sandbox:
             observe=self._record_callback,
             rules=rules,
         )
-        for service in self.services.values():
-            StatusNotifier(service, self._callbacks, self.account_sid)
+        self._notify_of_statuses()
 
-    async def _add_sim(self, index: int, spec: SimSpec) -> None:
+    def _notify_of_statuses(self) -> None:
+        if self._callbacks is not None:
+            for service in self.services.values():
+                StatusNotifier(service, self._callbacks, self.account_sid)
+
+    async def _add_sim(self, index: int, spec: SimSpec, previous: SandboxSim | None = None) -> None:
+        """Add a SIM in a module that boots; with SID and ports of `previous`, if there is one."""
         service = self.services[spec.service]
         sim_card = make_sim_card(index, spec)
-        sid = spec.sid or f"{service.product.sim_sid_prefix}{self._rng.getrandbits(128):032x}"
+        if previous is not None:
+            sid, ports = previous.sid, previous.ports
+        else:
+            sid = spec.sid or f"{service.product.sim_sid_prefix}{self._rng.getrandbits(128):032x}"
+            ports = ModulePorts(
+                Pty(self._link_dir / spec.name, access=spec.ports.access),
+                spec.ports.make_sockets(),
+                partial(self._record_bytes, spec.name),
+            )
         device = profile.load_simulator_profile(spec.device)
         if spec.baud is not None:
             device = replace(device, baud=spec.baud)
-        ports = ModulePorts(
-            Pty(self._link_dir / spec.name, access=spec.ports.access),
-            spec.ports.make_sockets(),
-            partial(self._record_bytes, spec.name),
-        )
         uart = (
             None if device.baud is None else UartLink(self.clock, device.baud, ports.client_baud, ports.write)
         )
@@ -237,12 +273,15 @@ class Sandbox:
                 updated_at=now,
             ),
         )
-        if uart is None:
-            await ports.start(module.receive)
-        else:
+        receive = module.receive
+        if uart is not None:
             uart.start(module.receive)
             module.context.on_baud_change = uart.set_baud
-            await ports.start(uart.receive_from_client)
+            receive = uart.receive_from_client
+        if previous is None:
+            await ports.start(receive)
+        else:
+            ports.restart(receive)
         module.power_on()
 
     # Events

@@ -61,6 +61,8 @@ class SandboxClock:
         is_frozen: bool = False,
     ) -> None:
         self._wall_clock = wall_clock
+        self._start_time = start_time
+        self._starts_frozen = is_frozen
         self._wall_offset = timedelta() if start_time is None else start_time - wall_clock()
         self._scheduler: Scheduler | None = None
         self._offset_s = 0.0
@@ -82,6 +84,20 @@ class SandboxClock:
         self._cancel_wake()
         self._scheduler = scheduler
         self._schedule_wake()
+
+    def reset(self) -> None:
+        """Drop all timers, and show the time that it showed first; a `run` under way ends."""
+        time = self.time()
+        self._cancel_wake()
+        for timer in self._heap:
+            timer.action = None
+        self._heap.clear()
+        self._cancelled = 0
+        self._stop_requested = True
+        self._offset_s = time - self._host.time()
+        self._wall_offset = timedelta() if self._start_time is None else self._start_time - self._wall_clock()
+        self._moved_s = 0.0
+        self._frozen_at = (time, self._wall_clock() + self._wall_offset) if self._starts_frozen else None
 
     # Scheduler and wall clock
 

@@ -34,6 +34,11 @@ class Console:
         self._feed.open()
         self._recorder.start()
 
+    def reset(self) -> None:
+        """Forget what was recorded; the sandbox has begun anew."""
+        self._recorder.reset()
+        self._feed.clear()
+
     def stop(self) -> None:
         """End the messages to all readers."""
         self._feed.close()

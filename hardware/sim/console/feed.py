@@ -70,6 +70,14 @@ class ConsoleFeed:
         """Let readers wait again after `close`."""
         self.is_closed = False
 
+    def clear(self) -> None:
+        """Forget all records; each reader starts again."""
+        for records in self._records.values():
+            records.clear()
+        self.last_number += 1
+        self._last_dropped = self.last_number
+        self._wake()
+
     def close(self) -> None:
         """End the waiting of all readers."""
         self.is_closed = True

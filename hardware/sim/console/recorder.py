@@ -89,6 +89,12 @@ class ConsoleRecorder:
         for service in self._sandbox.services.values():
             service.add_status_observer(self._record_status)
 
+    def reset(self) -> None:
+        """Forget the messages that are not answered, and observe the new services of the sandbox."""
+        self._correlations.clear()
+        self._originated.clear()
+        self.start()
+
     def add_agent(self, name: str) -> AgentReporter:
         """Return the reporter for an agent."""
         reporter = self.agents[name] = AgentReporter(

@@ -46,6 +46,14 @@ class ModulePorts:
         for port in self.sockets:
             await port.start(self._receive_from_client)
 
+    def restart(self, receive: Callable[[bytes], None]) -> None:
+        """Pass bytes from clients to another module. What waits in either direction is dropped."""
+        self._receive = lambda _: None
+        self.plug()
+        self.resume()  # reads what waits
+        self.pty.discard_output()
+        self._receive = receive
+
     @property
     def is_open(self) -> bool:
         """True while a client has a port open."""

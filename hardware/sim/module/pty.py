@@ -146,6 +146,11 @@ class Pty:
         self._pending += data[:free]
         self._flush()
 
+    def discard_output(self) -> None:
+        """Discard what clients have not read yet."""
+        if self._terminal is not None:
+            self._discard_output(self._terminal)
+
     def close(self) -> None:
         """Close the port for good and remove the link."""
         self.unplug()

@@ -48,6 +48,8 @@ class NetworkEventKind(StrEnum):
     """A callback was not sent; the note says why."""
     CLOCK = "clock"
     """The clock of the sandbox was moved, frozen or started again; it concerns no single SIM."""
+    RESET = "reset"
+    """The sandbox has begun anew; it concerns no single SIM."""
     ATTACHED = "attached"
     DETACHED = "detached"
 

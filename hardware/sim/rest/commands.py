@@ -14,6 +14,8 @@ from hardware.sim.rest.service_router import base_url
 if TYPE_CHECKING:
     from hardware.sim.rest.access import Callers
     from hardware.sim.rest.service_router import ServiceRouter
+    from hardware.sim.sandbox import Sandbox
+    from hardware.sim.service.product import Product
     from hardware.sim.service.resource import CommandResource
     from hardware.sim.service.service import CommandService
 
@@ -21,12 +23,17 @@ if TYPE_CHECKING:
 class CommandRoutes:
     """The operations of one product."""
 
-    def __init__(self, service: CommandService, callers: Callers) -> None:
-        self._service = service
+    def __init__(self, sandbox: Sandbox, product: Product, callers: Callers) -> None:
+        self._sandbox = sandbox
+        self._product = product
         self._callers = callers
 
+    @property
+    def _service(self) -> CommandService:
+        return self._sandbox.services[self._product.name]
+
     def register(self, router: ServiceRouter) -> None:
-        product = self._service.product
+        product = self._product
         path = product.service_path
         router.add("POST", product.base_path, path, self.create)
         router.add("GET", product.base_path, path, self.list_page)
@@ -45,7 +52,7 @@ class CommandRoutes:
         return web.json_response(self._resource_json(request, resource))
 
     async def list_page(self, request: web.Request) -> web.Response:
-        product = self._service.product
+        product = self._product
         page = self._service.list_page(parameters.parse_query(request), self._callers.find_account(request))
         url = f"{base_url(request, product.base_path)}{product.service_path}"
         return list_response(page, product.list_key, url, partial(self._resource_json, request))
@@ -56,5 +63,5 @@ class CommandRoutes:
 
     def _resource_json(self, request: web.Request, resource: CommandResource) -> dict[str, object]:
         account = self._callers.shown_account(request)
-        product = self._service.product
+        product = self._product
         return resource.to_json(product, account, base_url(request, product.base_path))

@@ -20,6 +20,8 @@
                                              and when, and the answer or the failure of each try
     GET  /sandbox/callbacks/N                one callback
     GET  /sandbox/clock                      time of the sandbox: "now", "running", timers ("pending")
+    POST /sandbox/reset                      begin anew with the same SIMs, ports and account: Commands,
+                                             messages, faults and changes of Sims and Fleets are forgotten
     POST /sandbox/clock                      let time pass at once: {"advance": "24h"}, {"until": "idle"} or
                                              {"until": "2026-11-02T08:00:00Z"}; {"running": false} freezes it
 
@@ -43,7 +45,7 @@ from hardware.sim.service.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from hardware.sim.network.events import NetworkEvent
     from hardware.sim.network.network import MoMessage
@@ -55,11 +57,16 @@ class ControlRoutes:
     """The control interface of one sandbox."""
 
     def __init__(
-        self, sandbox: Sandbox, server_url: Callable[[], str], describe: Callable[[], dict[str, object]]
+        self,
+        sandbox: Sandbox,
+        server_url: Callable[[], str],
+        describe: Callable[[], dict[str, object]],
+        reset: Callable[[], Awaitable[None]],
     ) -> None:
         self._sandbox = sandbox
         self._server_url = server_url
         self._describe = describe
+        self._reset = reset
 
     def register(self, router: web.UrlDispatcher) -> None:
         sim = "/sandbox/sims/{name}"
@@ -83,6 +90,7 @@ class ControlRoutes:
             (f"{sim}/lose", self.lose_acknowledgements),
             (f"{sim}/faults", self.add_fault),
             ("/sandbox/commands/{sid}/redeliver", self.redeliver),
+            ("/sandbox/reset", self.reset),
         ):
             router.add_post(path, post)
         router.add_delete(f"{sim}/faults", self.cancel_faults)
@@ -178,6 +186,10 @@ class ControlRoutes:
     async def redeliver(self, request: web.Request) -> web.Response:
         self._sandbox.redeliver(request.match_info["sid"])
         return web.json_response({}, status=202)
+
+    async def reset(self, request: web.Request) -> web.Response:
+        await self._reset()
+        return await self.show_sandbox(request)
 
     def _find_sim(self, request: web.Request) -> SandboxSim:
         return self._sandbox.find_sim(request.match_info["name"])

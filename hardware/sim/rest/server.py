@@ -23,6 +23,7 @@ from hardware.sim.rest.protocol import JsonRequestHandler
 from hardware.sim.rest.responses import errors_as_json, format_authority
 from hardware.sim.rest.service_router import ServiceRouter
 from hardware.sim.rest.sims import FleetRoutes, SimRoutes
+from hardware.sim.service.product import PRODUCTS, PROGRAMMABLE_WIRELESS, SUPER_SIM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -93,6 +94,11 @@ class SandboxServer:
             await self.stop()
             raise
 
+    async def reset(self) -> None:
+        """Begin anew with the same addresses, ports and SIMs; `Sandbox.reset` says what is forgotten."""
+        await self.sandbox.reset()
+        self.console.reset()
+
     async def stop(self) -> None:
         """Stop listening, and stop the sandbox; does nothing if it is not started."""
         self.console.stop()
@@ -125,12 +131,12 @@ class SandboxServer:
         app = web.Application(middlewares=[errors_as_json, *checks])
         TokenRoutes(self._access).register(app.router)
         services = ServiceRouter(app.router, self._products_by_port)
-        for service in self.sandbox.services.values():
-            CommandRoutes(service, callers).register(services)
-        for collection in self.sandbox.account.sims.values():
-            SimRoutes(collection, callers).register(services)
-        FleetRoutes(self.sandbox.account.fleets, callers).register(services)
-        ControlRoutes(self.sandbox, lambda: self.url, self.describe).register(app.router)
+        for product in PRODUCTS.values():
+            CommandRoutes(self.sandbox, product, callers).register(services)
+        for product in (SUPER_SIM, PROGRAMMABLE_WIRELESS):
+            SimRoutes(self.sandbox, product, callers).register(services)
+        FleetRoutes(self.sandbox, callers).register(services)
+        ControlRoutes(self.sandbox, lambda: self.url, self.describe, self.reset).register(app.router)
         clock.register(app.router)
         ConsoleRoutes(self.console).register(app.router)
         self._runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=SHUTDOWN_TIMEOUT_S)

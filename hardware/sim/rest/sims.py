@@ -16,19 +16,26 @@ from hardware.sim.service.product import SIMS_PATH, SUPER_SIM
 if TYPE_CHECKING:
     from hardware.sim.rest.access import Callers
     from hardware.sim.rest.service_router import ServiceRouter
+    from hardware.sim.sandbox import Sandbox
     from hardware.sim.service.fleets import FleetCollection
+    from hardware.sim.service.product import Product
     from hardware.sim.service.sims import SimCollection
 
 
 class SimRoutes:
     """The SIMs of one product. Cards are claimed with Super SIM only."""
 
-    def __init__(self, collection: SimCollection, callers: Callers) -> None:
-        self._sims = collection
+    def __init__(self, sandbox: Sandbox, product: Product, callers: Callers) -> None:
+        self._sandbox = sandbox
+        self._product = product
         self._callers = callers
 
+    @property
+    def _sims(self) -> SimCollection:
+        return self._sandbox.account.sims[self._product.base_path]
+
     def register(self, router: ServiceRouter) -> None:
-        product = self._sims.product
+        product = self._product
         router.add("GET", product.base_path, SIMS_PATH, self.list_page)
         router.add("GET", product.base_path, f"{SIMS_PATH}/{{name}}", self.fetch)
         router.add("POST", product.base_path, f"{SIMS_PATH}/{{name}}", self.update)
@@ -41,7 +48,7 @@ class SimRoutes:
 
     async def list_page(self, request: web.Request) -> web.Response:
         page = self._sims.list_page(parameters.parse_query(request))
-        url = f"{base_url(request, self._sims.product.base_path)}{SIMS_PATH}"
+        url = f"{base_url(request, self._product.base_path)}{SIMS_PATH}"
         return list_response(page, sims.LIST_KEY, url, partial(self._to_json, request))
 
     async def fetch(self, request: web.Request) -> web.Response:
@@ -53,16 +60,20 @@ class SimRoutes:
 
     def _to_json(self, request: web.Request, sim: sims.ServiceSim) -> dict[str, object]:
         account = self._callers.shown_account(request)
-        product = self._sims.product
+        product = self._product
         return sim.to_json(product, account, base_url(request, product.base_path))
 
 
 class FleetRoutes:
     """The Fleets of Super SIM."""
 
-    def __init__(self, collection: FleetCollection, callers: Callers) -> None:
-        self._fleets = collection
+    def __init__(self, sandbox: Sandbox, callers: Callers) -> None:
+        self._sandbox = sandbox
         self._callers = callers
+
+    @property
+    def _fleets(self) -> FleetCollection:
+        return self._sandbox.account.fleets
 
     def register(self, router: ServiceRouter) -> None:
         path = fleets.FLEETS_PATH
