@@ -18,7 +18,9 @@ import click
 from click.core import ParameterSource
 
 from agent.cli.common import EXIT_CONFIG, EXIT_FAILURE, exit_with_errors, print_json
+from agent.cli.sandbox_agents import following_agents
 from agent.cli.sandbox_modules import ModuleOptions, log_bytes_to, module_options, print_faults
+from agent.common.config import ControlConfig
 
 if TYPE_CHECKING:
     from hardware.sim.sandbox_clock import SandboxClock
@@ -157,6 +159,15 @@ def _parse_token(_context: click.Context, _option: click.Parameter, text: str | 
     help="All that is random follows from N: SIDs, account, chances.  [default: another one at each start]",
 )
 @click.option(
+    "--agent-socket",
+    "agent_sockets",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="PATH",
+    help="The control socket of an agent whose part the console shows; repeatable.  "
+    f"[default: {ControlConfig().socket}]",
+)
+@click.option(
     "--replay",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
@@ -183,6 +194,7 @@ def sandbox(
     token: str | None,
     sandbox_clock: SandboxClock,
     seed: int | None,
+    agent_sockets: tuple[Path, ...],
     replay: Path | None,
     *,
     is_open: bool,
@@ -290,7 +302,8 @@ def sandbox(
                 click.echo(
                     f"The clock is frozen at {sandbox_clock.now()}; POST {server.url}/sandbox/clock moves it."
                 )
-            await stop.wait()
+            async with following_agents(server, agent_sockets or (ControlConfig().socket,)):
+                await stop.wait()
         finally:
             await server.stop()
 

@@ -17,6 +17,7 @@ from agent.common.runtime import Runtime
 from agent.common.watchdog import DeadlineMonitor
 from agent.daemon.components import Components
 from agent.daemon.dependencies import Dependencies
+from agent.daemon.event_stream import EventStream
 from agent.handlers.registry import HandlerRegistry, load_registry
 from agent.handlers.runner import Runner
 from agent.journal.executor import retry_until_committed
@@ -72,7 +73,8 @@ class Agent:
         """
         loop = asyncio.get_running_loop()
         dependencies = self._dependencies
-        emit = conditions = ConditionMemory(LogThrottle(self._emit, loop.time), dependencies.wall_clock)
+        conditions = ConditionMemory(LogThrottle(self._emit, loop.time), dependencies.wall_clock)
+        emit = EventStream(conditions, dependencies.wall_clock)
 
         def on_journal_damaged(text: str) -> None:
             event = Event(EventKind.JOURNAL_DAMAGED, text, severity=Severity.ERROR)
@@ -106,6 +108,7 @@ class Agent:
                     conditions=conditions,
                     request_exit=self._request_exit,
                 )
+                components.control_server.add_stream("events", emit.follow)
                 await components.control_server.start()
                 stack.push_async_callback(components.control_server.stop)
                 await self._run_tasks(runtime, journal, components, runner)

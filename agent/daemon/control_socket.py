@@ -1,7 +1,8 @@
 """The control socket: a unix socket on which the running agent answers requests of the command line.
 
 Each request and each response is one JSON object on one line. A request names its command in `do`. A response
-has `ok` true and the results, or `ok` false and one sentence in `error`.
+has `ok` true and the results, or `ok` false and one sentence in `error`. After the response to a request for
+a stream, one object follows for each item until the client disconnects.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from agent.common.events import Event, EventKind, EventSink, Severity
 
 RequestHandler = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+StreamHandler = Callable[[], AsyncIterator[Mapping[str, Any]]]
 MAX_LINE_BYTES = 65_536
 REQUEST_TIMEOUT_S = 300.0
 """Longest time for one request; sending a message on a slow network takes minutes."""
@@ -52,6 +54,7 @@ class ControlServer:
         """
         self._path = path
         self._request_handlers = request_handlers
+        self._stream_handlers: dict[str, StreamHandler] = {}
         self._emit = emit
         self._accept_retry_s = accept_retry_s
         self._listener: socket.socket | None = None
@@ -64,6 +67,10 @@ class ControlServer:
         self._accept_task: asyncio.Task[None] | None = None
         self._client_tasks: dict[asyncio.Task[None], None] = {}
         """In the order in which they connected (an ordered set)."""
+
+    def add_stream(self, name: str, handler: StreamHandler) -> None:
+        """Answer requests for the stream `name` with the items of `handler`."""
+        self._stream_handlers[name] = handler
 
     async def start(self) -> None:
         """Create the socket with mode 0660 and accept clients. Raises ControlUnusable."""
@@ -172,8 +179,18 @@ class ControlServer:
         """Answer the requests of one client in order, until it disconnects."""
         try:
             while line := await reader.readline():
-                writer.write(json.dumps(await self._handle_request(line)).encode() + b"\n")
+                stream: StreamHandler | None = None
+                try:
+                    request = _parse_request(line)
+                    stream = self._stream_handlers.get(str(request.get("do")))
+                    response = {} if stream is not None else await self._handle_request(request)
+                except ControlError as error:
+                    response = {"ok": False, "error": str(error)}
+                writer.write(json.dumps({"ok": True, **response}).encode() + b"\n")
                 await writer.drain()
+                if stream is not None:
+                    await _write_stream(stream(), reader, writer)
+                    break
         except (OSError, ValueError, asyncio.CancelledError):
             pass  # the client disconnected or sent too long a line, or the agent stops
         finally:
@@ -181,24 +198,47 @@ class ControlServer:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    async def _handle_request(self, line: bytes) -> Mapping[str, Any]:
-        try:
-            request = json.loads(line)
-        except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested too deeply
-            return {"ok": False, "error": f"the request is not a JSON object: {error}"}
-        if not isinstance(request, dict):
-            return {"ok": False, "error": f"the request is not a JSON object but {type(request).__name__}"}
+    async def _handle_request(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the results of a request. Raises ControlError."""
         handler = self._request_handlers.get(str(request.get("do")))
         if handler is None:
-            known = ", ".join(self._request_handlers)
-            return {"ok": False, "error": f"unknown request {request.get('do')!r}; the requests are {known}"}
+            known = ", ".join((*self._request_handlers, *self._stream_handlers))
+            raise ControlError(f"unknown request {request.get('do')!r}; the requests are {known}")
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                return {"ok": True, **await handler(request)}
-        except ControlError as error:
-            return {"ok": False, "error": str(error)}
+                return await handler(request)
         except TimeoutError:
-            return {"ok": False, "error": f"no result within {REQUEST_TIMEOUT_S:.0f} s"}
+            raise ControlError(f"no result within {REQUEST_TIMEOUT_S:.0f} s") from None
+
+
+def _parse_request(line: bytes) -> Mapping[str, Any]:
+    """Return the request on a line. Raises ControlError."""
+    try:
+        request = json.loads(line)
+    except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or nested too deeply
+        raise ControlError(f"the request is not a JSON object: {error}") from None
+    if not isinstance(request, dict):
+        raise ControlError(f"the request is not a JSON object but {type(request).__name__}")
+    return request
+
+
+async def _write_stream(
+    items: AsyncIterator[Mapping[str, Any]], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Write the items, one on each line, until the client disconnects or sends something."""
+
+    async def write_items() -> None:
+        async for item in items:
+            writer.write(json.dumps(item).encode() + b"\n")
+            await writer.drain()
+
+    tasks = {asyncio.ensure_future(write_items()), asyncio.ensure_future(reader.read(1))}
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _read_inode(path: Path) -> tuple[int, int] | None:

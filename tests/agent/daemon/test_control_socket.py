@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import json
 import stat
 from itertools import pairwise
 
@@ -22,9 +23,16 @@ async def _send(path, request):
     return await asyncio.to_thread(send_request, path, request, 5)
 
 
+async def _count():
+    for number in range(3):
+        yield {"number": number}
+    await asyncio.Event().wait()
+
+
 @pytest.fixture
 async def path(tmp_path):
     server = ControlServer(tmp_path / "control.sock", {"status": _status, "send": _refuse})
+    server.add_stream("numbers", _count)
     await server.start()
     yield tmp_path / "control.sock"
     await server.stop()
@@ -40,7 +48,7 @@ async def test_request_is_answered(path):
     ("request_", "sentence"),
     [
         ({"do": "send"}, "not today"),
-        ({"do": "dance"}, "unknown request 'dance'; the requests are status, send"),
+        ({"do": "dance"}, "unknown request 'dance'; the requests are status, send, numbers"),
         ([1], "the request is not a JSON object"),
     ],
 )
@@ -48,6 +56,21 @@ async def test_failed_request_raises_control_error(path, request_, sentence):
     """The response has the reason in one sentence."""
     with pytest.raises(ControlError, match=sentence):
         await _send(path, request_)
+
+
+async def test_stream_follows_its_response(path):
+    """Until the client disconnects; other requests of the same client are answered before it."""
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(b'{"do": "status"}\n{"do": "numbers"}\n')
+    lines = [json.loads(await reader.readline()) for _ in range(5)]
+    assert lines == [
+        {"ok": True, "state": "well", "of": None},
+        {"ok": True},
+        *({"number": n} for n in range(3)),
+    ]
+    writer.write_eof()
+    assert await reader.read() == b""
+    writer.close()
 
 
 async def test_overlong_line_disconnects_only_its_client(path):

@@ -1,0 +1,74 @@
+"""Copies the log events to clients of the control socket that follow them while they happen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.common.events import Event, EventSink, Severity
+
+MAX_WAITING = 1000
+"""Events that wait for a client that does not read; further ones displace the oldest."""
+
+
+@dataclass(slots=True, eq=False)
+class _Follower:
+    """The events that one client has not received."""
+
+    waiting: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MAX_WAITING))
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class EventStream:
+    """An `EventSink` that passes every event on. Without a client it does nothing else."""
+
+    def __init__(self, emit: EventSink, wall_clock: Callable[[], float]) -> None:
+        self._emit = emit
+        self._wall_clock = wall_clock
+        self._followers: dict[_Follower, None] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Pass an event on, and copy it for the clients."""
+        self._emit(event)
+        if self._followers and event.severity > Severity.DEBUG:
+            item = _to_json(event, self._wall_clock())
+            for follower in self._followers:
+                follower.waiting.append(item)
+                follower.arrived.set()
+
+    async def follow(self) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield each event from now on.
+
+        An event has `at` (seconds since 1970), `kind`, `message` and `severity`, and if they apply `command`
+        and `reply` (numbers in the journal), `sid`, and the content of the SMS message as `text` or `hex`.
+        """
+        follower = _Follower()
+        self._followers[follower] = None
+        try:
+            while True:
+                while follower.waiting:
+                    yield follower.waiting.popleft()
+                follower.arrived.clear()
+                await follower.arrived.wait()
+        finally:
+            del self._followers[follower]
+
+
+def _to_json(event: Event, at: float) -> dict[str, Any]:
+    fields = {
+        "command": event.command_id,
+        "sid": event.sid,
+        "reply": event.reply_id,
+        "text": event.content if isinstance(event.content, str) else None,
+        "hex": event.content.hex() if isinstance(event.content, bytes) else None,
+    }
+    return {
+        "at": at,
+        "kind": str(event.kind),
+        "message": event.message,
+        "severity": event.severity.name.lower(),
+        **{name: value for name, value in fields.items() if value is not None},
+    }
