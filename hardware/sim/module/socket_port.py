@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hardware.sim.module.port_access import PortAccess, PortUnavailable
+from hardware.sim.module.port_access import PortAccess, PortNotOffered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,16 +61,16 @@ class SocketPort:
         self._is_paused = False
 
     async def start(self, receive: Callable[[bytes], None]) -> None:
-        """Listen, and pass bytes from clients to `receive`. Raises PortUnavailable."""
+        """Listen, and pass bytes from clients to `receive`. Raises PortNotOffered."""
         self._receive = receive
         try:
             self._server = await self._listen()
-        except PortUnavailable:
+        except PortNotOffered:
             raise
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
             option = "--tcp HOST:PORT" if isinstance(self.address, TcpAddress) else "--unix PATH"
-            raise PortUnavailable(
+            raise PortNotOffered(
                 f"Cannot listen on {self.address}: {reason}; choose another {option}."
             ) from error
         if isinstance(self.address, TcpAddress):
@@ -86,7 +86,7 @@ class SocketPort:
         if self._is_abstract:
             path = "\0" + path.removeprefix(ABSTRACT_PREFIX)
         elif _has_listener(path):  # asyncio would take the path over
-            raise PortUnavailable(f"Another program listens on {path}; choose another --unix PATH.")
+            raise PortNotOffered(f"Another program listens on {path}; choose another --unix PATH.")
         return await loop.create_unix_server(lambda: _Connection(self), path)
 
     @property

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from hardware.sim.callbacks.http_client import CallbackHttpClient
 from hardware.sim.console.console import Console
-from hardware.sim.module.port_access import PortUnavailable
+from hardware.sim.module.port_access import PortNotOffered
 from hardware.sim.rest.access import Callers, TokenRoutes
 from hardware.sim.rest.clock import ClockRoutes
 from hardware.sim.rest.commands import CommandRoutes
@@ -82,7 +82,7 @@ class SandboxServer:
             self.sandbox.start_callbacks(CallbackHttpClient(), self._callback_rules)
             self.console.start()
             await self._start_serving()
-        except PortUnavailable as error:
+        except PortNotOffered as error:
             await self.stop()
             raise SandboxUnavailable(str(error)) from error
         except OSError as error:

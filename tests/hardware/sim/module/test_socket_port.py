@@ -9,7 +9,7 @@ import stat
 
 import pytest
 
-from hardware.sim.module.port_access import PortAccess, PortUnavailable
+from hardware.sim.module.port_access import PortAccess, PortNotOffered
 from hardware.sim.module.ports import LineDirection, ModulePorts
 from hardware.sim.module.pty import Pty
 from hardware.sim.module.socket_port import MAX_UNREAD_BYTES, SocketPort, TcpAddress, parse_tcp_address
@@ -127,7 +127,7 @@ async def test_file_of_a_unix_socket(tmp_path):
     async with Line(tmp_path, str(path)) as line:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         with pytest.raises(
-            PortUnavailable, match=f"Another program listens on {path}; choose another --unix"
+            PortNotOffered, match=f"Another program listens on {path}; choose another --unix"
         ):
             await SocketPort(str(path)).start(lambda _: None)
         reader, writer = await line.connect()
@@ -140,7 +140,7 @@ async def test_used_tcp_port_is_reported(tmp_path):
     """The sentence names address, reason and option."""
     async with Line(tmp_path, TcpAddress("127.0.0.1", 0)) as line:
         address = line.ports.sockets[0].address
-        with pytest.raises(PortUnavailable, match=f"{address}: Address already in use; choose another --tcp"):
+        with pytest.raises(PortNotOffered, match=f"{address}: Address already in use; choose another --tcp"):
             await SocketPort(address).start(lambda _: None)
 
 
