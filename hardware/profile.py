@@ -103,6 +103,12 @@ class SimulatorProfile:
     around them, or in quotes (except in the headers of messages)."""
     ati: tuple[str, ...] = ("{manufacturer}", "{model}", "Revision: {revision}")
     """The lines of the answer to ATI; the names of the keys above are replaced by their values."""
+    registration_levels: dict[str, int] = msgspec.field(
+        default_factory=lambda: {"+CREG": 2, "+CGREG": 5, "+CEREG": 5}
+    )
+    """Highest `<n>` of each command that reports the registration."""
+    takes_list_mode: bool = False
+    """True if +CMGL and +CMGR take a second value: 1 leaves the status of the messages as it is (SIMCom)."""
     network_scan_s: float = 0.0
     """Duration of +COPS=?."""
     announces_pin_unlock: bool = False

@@ -10,7 +10,6 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +132,7 @@ def log_bytes_to(box: Sandbox, target: str) -> None:
         file = sys.stderr if target == STANDARD_ERROR else Path(target).open("a", encoding="ascii")  # noqa: SIM115  (open until the end of this process)
     except OSError as error:
         exit_with_errors(f"--log-bytes {target}: {error.strerror}")
-    log = ByteLog(file, lambda: datetime.now(UTC), warn)
+    log = ByteLog(file, box.clock.now, warn)
     box.add_line_observer(lambda sim, direction, data: log.write(sim.unique_name, direction, data))
 
 

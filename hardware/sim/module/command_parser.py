@@ -90,6 +90,7 @@ class ParsedCommand:
 
 
 _BASIC = re.compile(r"(&?[A-Z])([0-9]*)")
+_DIAL = re.compile(r"D([^;]*;?)")
 _S_REGISTER = re.compile(r"S([0-9]+)(=([0-9]*)|\?)")
 _EXTENDED = re.compile(r"([+^%$#*!@][A-Z][A-Z0-9!%\-./:_]*)(=\?|\?|=|)")
 _STRING = re.compile(r'"([^"]*)"')
@@ -112,6 +113,8 @@ def parse_next_command(line: str, start: int) -> tuple[ParsedCommand, int]:
         return ParsedCommand("S", CommandForm.EXECUTE, values, register[0]), _skip_separator(
             line, register.end()
         )
+    if dial := _DIAL.match(line, start):  # the dial string ends with the line or `;` (V.250 6.3.1)
+        return ParsedCommand("D", CommandForm.EXECUTE, CommandParameters((dial[1],)), dial[0]), dial.end()
     if basic := _BASIC.match(line, start):
         name, digits = basic.groups()
         return ParsedCommand(

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from typing import Literal
 
-CommandErrorKind = Literal["error", "cme", "cms"]
+CommandErrorKind = Literal["error", "cme", "cms", "call"]
 
 
 class CommandError(Exception):
-    """Ends the execution of a command line; `code` is 0 for a plain ERROR."""
+    """Ends the execution of a command line; `code` is 0 for a plain ERROR.
 
-    def __init__(self, kind: CommandErrorKind, code: int = 0) -> None:
-        super().__init__(kind, code)
+    `result` is the final result code of a call that has failed, for example NO CARRIER (V.250 table 1).
+    """
+
+    def __init__(self, kind: CommandErrorKind, code: int = 0, result: str = "ERROR") -> None:
+        super().__init__(kind, code, result)
         self.kind: CommandErrorKind = kind
         self.code = code
+        self.result = result
 
 
 def plain_error() -> CommandError:
     """Return a syntax or parameter error: plain ERROR at every level of +CMEE (27.007 9.1)."""
     return CommandError("error")
+
+
+def no_carrier() -> CommandError:
+    """Return the end of a call that could not be established."""
+    return CommandError("call", result="NO CARRIER")
 
 
 def cme_error(code: int) -> CommandError:
@@ -61,11 +70,16 @@ CME_ERROR_TEXTS = {
     21: "invalid index",
     22: "not found",
     23: "memory failure",
+    24: "text string too long",
+    25: "invalid characters in text string",
+    26: "dial string too long",
+    27: "invalid characters in dial string",
     30: "no network service",
     31: "network timeout",
     32: "network not allowed - emergency calls only",
     50: "incorrect parameters",
     100: "unknown",
+    133: "requested service option not subscribed (#33)",
 }
 
 CMS_ERROR_TEXTS = {

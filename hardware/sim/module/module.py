@@ -18,6 +18,7 @@ from hardware.sim.module.command_outcome import TextPrompt
 from hardware.sim.module.command_reader import CommandReader
 from hardware.sim.module.commands import commands_for, execute_command
 from hardware.sim.module.context import ModuleContext
+from hardware.sim.module.indicators import Indicators
 from hardware.sim.module.interpreter import Interpreter
 from hardware.sim.module.message_builder import MessageBuilder
 from hardware.sim.module.message_formatter import MessageFormatter
@@ -99,12 +100,15 @@ class SimulatedModule:
                 self.faults.handle_restart,
             ),
         )
+        indicators = Indicators(context, self.registration)
+        context.output_batch.before_end = indicators.report_changes
         self._parts = ModuleParts(
             context=context,
             line=self._interpreter,
             power=self.power,
             clock=clock,
             registration=self.registration,
+            indicators=indicators,
             messages=MessageParts(
                 builder=MessageBuilder(context),
                 formatter=formatter,

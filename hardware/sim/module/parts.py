@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hardware.sim.module.command_outcome import LineControl
     from hardware.sim.module.command_parser import CommandParameters
     from hardware.sim.module.context import ModuleContext
+    from hardware.sim.module.indicators import Indicators
     from hardware.sim.module.message_builder import MessageBuilder
     from hardware.sim.module.message_formatter import MessageFormatter
     from hardware.sim.module.mo_submit import MoSubmitter
@@ -45,6 +46,7 @@ class ModuleParts:
     power: ModulePower
     clock: Clock
     registration: NetworkRegistration
+    indicators: Indicators
     messages: MessageParts
 
     @property
@@ -88,14 +90,14 @@ class CommandDef:
     requires: Requirement = Requirement.NOTHING
 
 
-def number_setting(name: str, values: range, default: int | None = None) -> CommandDef:
+def number_setting(name: str, values: range | tuple[int, ...], default: int | None = None) -> CommandDef:
     """Return a command that sets the number `name` of the settings and reads it.
 
     With a default the parameter may be missing.
     """
 
     def act(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-        setattr(module.settings, name, parameters.get_number(0, values, default))
+        setattr(module.settings, name, parameters.get_number(0, tuple(values), default))
         return []
 
     return CommandDef(
@@ -103,6 +105,33 @@ def number_setting(name: str, values: range, default: int | None = None) -> Comm
         set=act,
         read=lambda module: str(getattr(module.settings, name)),
         test=lambda _: format_range(tuple(values)),
+    )
+
+
+def remembered_numbers(
+    name: str, *values: range | tuple[int, ...], default: tuple[int, ...], read_suffix: str = ""
+) -> CommandDef:
+    """Return a command whose numbers are remembered and read back, and have no effect here.
+
+    An omitted number becomes its default. `read_suffix` follows the numbers in the answer to the read form.
+    """
+
+    def act(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
+        module.settings.numbers[name] = tuple(
+            parameters.get_number(place, tuple(allowed), default[place])
+            for place, allowed in enumerate(values)
+        )
+        return []
+
+    def read(module: ModuleParts) -> str:
+        return ",".join(map(str, module.settings.numbers.get(name, default))) + read_suffix
+
+    return CommandDef(
+        execute=act,
+        set=act,
+        read=read,
+        test=lambda _: ",".join(format_range(tuple(allowed)) for allowed in values),
+        max_parameters=len(values),
     )
 
 

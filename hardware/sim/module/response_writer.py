@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
 OutputKind = Literal["echo", "information", "final", "prompt", "unsolicited"]
 
-NUMERIC_RESULT_CODES = {"OK": "0", "CONNECT": "1", "RING": "2", "NO CARRIER": "3", "ERROR": "4"}
+NUMERIC_RESULT_CODES = {
+    "OK": "0",
+    "CONNECT": "1",
+    "RING": "2",
+    "NO CARRIER": "3",
+    "ERROR": "4",
+    "NO DIALTONE": "6",
+    "BUSY": "7",
+    "NO ANSWER": "8",
+}
 """V.250 table 1."""
 
 MAX_HELD_URCS = 100
@@ -109,8 +118,8 @@ class ResponseWriter:
         return _encode(NUMERIC_RESULT_CODES.get(line, line) + end[0])
 
     def _error_text(self, error: CommandError) -> str:
-        if error.kind == "error":
-            return "ERROR"
+        if error.kind in {"error", "call"}:
+            return error.result
         level = self._settings.cmee
         if error.kind == "cms" and not self._profile.cmee_rules_cms:
             level = 1  # 27.005 has numbers only, independent of +CMEE
@@ -149,6 +158,8 @@ class OutputBatch:
         self.sink = sink
         """Called with the bytes for the terminal. Tests replace it to intercept them."""
         self._filter_output = filter_output
+        self.before_end: Callable[[], None] = lambda: None
+        """Called before each batch ends, to add what has become due in it."""
         self._data = bytearray()
         self._depth = 0
 
@@ -159,6 +170,8 @@ class OutputBatch:
         try:
             yield
         finally:
+            if self._depth == 1:
+                self.before_end()
             self._depth -= 1
             if self._depth == 0 and self._data:
                 data, self._data = bytes(self._data), bytearray()

@@ -36,6 +36,7 @@ class Settings:
     ctzu: int = 1
     ctzr: int = 0
     cgsms: int = 1
+    ws46: int = 25
     pdp_contexts: dict[int, tuple[str, str]] = field(default_factory=dict)
     """PDP type and access point name by `<cid>`."""
     ipr: int = 115200
@@ -49,6 +50,9 @@ class Settings:
     csdh: int = 0
     cscb: tuple[int, str, str] = (0, "", "")
     cmms: int = 0
+    numbers: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Values of the commands that are only remembered, by their name; without an entry their default."""
+    phonebook: str = "SM"
 
     def copy(self) -> Settings:
         """Return a copy that shares no dictionary with the original."""
@@ -58,6 +62,7 @@ class Settings:
             basic_commands=dict(self.basic_commands),
             creg=dict(self.creg),
             pdp_contexts=dict(self.pdp_contexts),
+            numbers=dict(self.numbers),
         )
 
     def copy_from(self, other: Settings, names: Iterable[str] | None = None) -> None:

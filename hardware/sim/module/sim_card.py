@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hardware.sim.module.errors import CommandError, cme_error
+from hardware.sim.module.phonebook import INTERNATIONAL, Phonebook, PhonebookEntry
 from hardware.sim.module.stores import FixedStore
 from pdu import Address
 
@@ -20,6 +21,10 @@ class SimCard:
     iccid: str = "89440000000000000017"
     phone_number: str = "447700900001"
     """Telephone number (EF_MSISDN), digits; from the range reserved for fiction."""
+    provider_name: str = "Simulated"
+    """Name of the service provider (EF_SPN)."""
+    mnc_digits: int = 2
+    """Number of digits of the mobile network code in the IMSI (EF_AD)."""
     pin: str | None = None
     """None: the SIM has no PIN."""
     puk: str = "12345678"
@@ -28,6 +33,10 @@ class SimCard:
     service_centre: Address = field(default_factory=lambda: Address.parse("+447700900000"))
     message_capacity: int = 10
     """Number of messages that fit on the SIM (EF_SMS); 10 to 50 on real cards."""
+    contacts: Phonebook = field(default_factory=lambda: Phonebook(250))
+    """The phonebook SM (EF_ADN), empty at first."""
+    own_numbers: Phonebook = field(init=False)
+    """The phonebook ON (EF_MSISDN)."""
     messages: FixedStore = field(init=False)
     """The messages on the SIM (EF_SMS)."""
     pin_enabled: bool = field(init=False)
@@ -38,6 +47,7 @@ class SimCard:
 
     def __post_init__(self) -> None:
         self.messages = FixedStore(self.message_capacity)
+        self.own_numbers = Phonebook(1, {1: PhonebookEntry(self.phone_number, INTERNATIONAL)})
         self.pin_enabled = self.pin is not None
 
     def next_message_reference(self) -> int:
@@ -51,6 +61,8 @@ class SimAccess:
 
     def __init__(self, sim: SimCard) -> None:
         self.sim = sim
+        self.selected_file: int | None = None
+        """The file that +CSIM has selected."""
         self._initialised = False
         self._unlocked = False
 
@@ -58,6 +70,7 @@ class SimAccess:
         """Power the SIM down (+CFUN=0, or no power); the PIN must be entered again."""
         self._initialised = False
         self._unlocked = False
+        self.selected_file = None
 
     def power_up(self) -> None:
         """Note that the SIM has been read; without a PIN it is ready."""

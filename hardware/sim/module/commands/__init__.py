@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 from hardware.sim.module.command_parser import CommandForm
 from hardware.sim.module.commands import (
     basic,
+    calls,
     identity,
     message_sending,
     message_settings,
     message_storage,
     network,
+    packet,
+    phonebook,
     sim,
+    sim_access,
     state,
 )
 from hardware.sim.module.errors import plain_error
@@ -29,8 +33,12 @@ STANDARD_COMMANDS: dict[str, CommandDef] = {
     **basic.COMMANDS,
     **identity.COMMANDS,
     **sim.COMMANDS,
+    **sim_access.COMMANDS,
+    **phonebook.COMMANDS,
     **state.COMMANDS,
     **network.COMMANDS,
+    **packet.COMMANDS,
+    **calls.COMMANDS,
     **message_settings.COMMANDS,
     **message_storage.COMMANDS,
     **message_sending.COMMANDS,
@@ -39,7 +47,12 @@ STANDARD_COMMANDS: dict[str, CommandDef] = {
 
 def commands_for(profile: SimulatorProfile) -> dict[str, CommandDef]:
     """Return the commands of this model of module, vendor commands included."""
-    commands = {**STANDARD_COMMANDS, **identity.iccid_commands(profile), **state.vendor_commands(profile)}
+    commands = {
+        **STANDARD_COMMANDS,
+        **network.registration_commands(profile),
+        **identity.iccid_commands(profile),
+        **state.vendor_commands(profile),
+    }
     return {name: command for name, command in commands.items() if name not in profile.unsupported_commands}
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hardware.sim.module.command_outcome import CommandOutcome
 from hardware.sim.module.errors import plain_error
-from hardware.sim.module.parts import CommandDef
+from hardware.sim.module.parts import CommandDef, remembered_numbers
 from hardware.sim.module.settings import BASIC_COMMANDS, factory_settings
 
 if TYPE_CHECKING:
@@ -66,6 +66,16 @@ def _save_settings(module: ModuleParts, parameters: CommandParameters) -> Comman
     return []
 
 
+def _show_settings(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
+    """AT&V: the settings in effect, as free text."""
+    parameters.get_number(0, range(1), 0)
+    settings = module.settings
+    flags = {"E": settings.echo, "Q": settings.quiet, "V": settings.verbose}
+    basic = [f"{name}{int(value)}" for name, value in (flags | settings.basic_commands).items()]
+    registers = [f"S{number}={value:03}" for number, value in settings.registers.items()]
+    return [" ".join(basic) + "\r\n" + " ".join(registers)]
+
+
 def _accept(_module: ModuleParts, _parameters: CommandParameters) -> CommandOutcome:
     return []
 
@@ -111,10 +121,12 @@ COMMANDS = {
     "Z": CommandDef(execute=_reset_to_saved),
     "&F": CommandDef(execute=_reset_to_factory),
     "&W": CommandDef(execute=_save_settings),
-    "H": CommandDef(execute=_accept),
     "T": CommandDef(execute=_accept),
     "P": CommandDef(execute=_accept),
     **{name: _stored_command(name) for name in BASIC_COMMANDS},
+    "&V": CommandDef(execute=_show_settings),
+    "+ICF": remembered_numbers("+ICF", range(1, 7), range(4), default=(3, 3)),
+    "+ILRR": remembered_numbers("+ILRR", range(2), default=(0,)),
     "+IPR": CommandDef(
         set=_set_baud,
         read=lambda module: str(module.settings.ipr),

@@ -38,26 +38,30 @@ def parse_slot(module: ModuleParts, store: Store, parameters: CommandParameters,
 
 
 def _read_message(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CMGR: an unread message becomes read; the answer shows its status before."""
+    """+CMGR=<index>: an unread message becomes read; the answer shows its status before."""
+    leaves_status = _leaves_status(module, parameters)
     store = module.stores[module.settings.cpms[0]]
     message = store.get(parse_slot(module, store, parameters))
     if message is None:
         raise cms_error(321)
     text = module.messages.formatter.format_entry("+CMGR", message)
-    _mark_read(message)
+    if not leaves_status:
+        _mark_read(message)
     return [text]
 
 
 def _list_messages(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
     """+CMGL[=<stat>]: all entries in the order of their index, in one information text."""
     wanted = _parse_statuses(module, parameters)
+    leaves_status = _leaves_status(module, parameters)
     entries = []
     for slot, message in module.stores[module.settings.cpms[0]]:
         if message.status in wanted:
             entries.append(
                 module.messages.formatter.format_entry("+CMGL", message, slot + module.profile.first_index)
             )
-            _mark_read(message)
+            if not leaves_status:
+                _mark_read(message)
     return [("" if module.profile.joins_list_entries else "\r\n").join(entries)] if entries else []
 
 
@@ -77,6 +81,13 @@ def _show_statuses(module: ModuleParts) -> str:
     if not module.settings.text_mode:
         return "(0-4)"
     return "(" + ",".join(f'"{words}"' for words in (*STATUS_BY_TEXT, "ALL")) + ")"
+
+
+def _leaves_status(module: ModuleParts, parameters: CommandParameters) -> bool:
+    """Return True if the second value of SIMCom's modules says that unread messages stay unread."""
+    if not module.profile.takes_list_mode:
+        parameters.require_at_most(1)
+    return parameters.get_number(1, range(2), 0) == 1
 
 
 def _mark_read(message: StoredTpdu) -> None:
@@ -146,9 +157,13 @@ def _store_message(
 
 
 COMMANDS = {
-    "+CMGR": CommandDef(set=_read_message, requires=Requirement.MESSAGE_SERVICE),
+    "+CMGR": CommandDef(set=_read_message, max_parameters=2, requires=Requirement.MESSAGE_SERVICE),
     "+CMGL": CommandDef(
-        execute=_list_messages, set=_list_messages, test=_show_statuses, requires=Requirement.MESSAGE_SERVICE
+        execute=_list_messages,
+        set=_list_messages,
+        test=_show_statuses,
+        max_parameters=2,
+        requires=Requirement.MESSAGE_SERVICE,
     ),
     "+CMGD": CommandDef(
         set=_delete_messages, test=_show_indices, max_parameters=2, requires=Requirement.MESSAGE_SERVICE

@@ -1,4 +1,4 @@
-"""Registration, operator, signal, PDP contexts: 27.007 7.2, 7.3, 8.5, 8.69, 10.1.1, 10.1.9, 10.1.20 to 22."""
+"""Registration, operator, signal: 27.007 5.9, 7.2, 7.3, 7.21, 8.5, 8.69, 10.1.20 to 22 and 28."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 
 from hardware.sim.module.command_outcome import PENDING, CommandOutcome, Requirement
 from hardware.sim.module.errors import cme_error
-from hardware.sim.module.parts import CommandDef, number_setting
+from hardware.sim.module.parts import CommandDef, number_setting, remembered_numbers
 
 if TYPE_CHECKING:
+    from hardware.profile import SimulatorProfile
     from hardware.sim.module.command_parser import CommandParameters
     from hardware.sim.module.parts import ModuleParts
-
-
-CONTEXT_IDS = range(1, 16)
 
 
 def _registration_command(name: str, highest: int) -> CommandDef:
@@ -71,33 +69,20 @@ def _show_extended_signal(module: ModuleParts) -> str:
     return f"99,99,255,255,20,{min(97, max(0, 28 + 2 * module.registration.cell.rssi))}"
 
 
-def _set_attachment(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CGATT: the packet domain, which here is attached whenever the module is registered."""
-    if parameters.get_number(0, range(2)):
-        module.line.call_after_result(module.registration.search)
-    return []
+def _list_operator_names(module: ModuleParts, _parameters: CommandParameters) -> CommandOutcome:
+    """+COPN: the only operator that this module knows."""
+    long_name, _, number = module.registration.cell.operator_names
+    return [f'+COPN: "{number}","{long_name}"']
 
 
-def _set_context(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CGDCONT=<cid>[,<type>,<apn>[,...]]: stored without effect; data connections are not simulated."""
-    cid = parameters.get_number(0, CONTEXT_IDS)
-    if len(parameters.items) == 1:
-        module.settings.pdp_contexts.pop(cid, None)
-    else:
-        module.settings.pdp_contexts[cid] = (parameters.get_string(1), parameters.get_string(2, ""))
-    return []
-
-
-def _show_contexts(module: ModuleParts) -> CommandOutcome:
-    contexts = sorted(module.settings.pdp_contexts.items())
-    lines = [f'+CGDCONT: {cid},"{pdp_type}","{apn}","0.0.0.0",0,0' for cid, (pdp_type, apn) in contexts]
-    return ["\r\n".join(lines)] if lines else []
+def registration_commands(profile: SimulatorProfile) -> dict[str, CommandDef]:
+    """Return +CREG, +CGREG and +CEREG with the values of <n> that this model of module has."""
+    return {
+        name: _registration_command(name, highest) for name, highest in profile.registration_levels.items()
+    }
 
 
 COMMANDS = {
-    "+CREG": _registration_command("+CREG", 3),
-    "+CGREG": _registration_command("+CGREG", 5),
-    "+CEREG": _registration_command("+CEREG", 5),
     "+COPS": CommandDef(
         set=_select_operator,
         read=_show_operator,
@@ -113,13 +98,8 @@ COMMANDS = {
         execute=lambda module, _values: [f"+CESQ: {_show_extended_signal(module)}"],
         test=lambda _: "(0-63,99),(0-7,99),(0-96,255),(0-49,255),(0-34,255),(0-97,255)",
     ),
-    "+CGATT": CommandDef(
-        set=_set_attachment,
-        read=lambda module: str(int(module.registration.is_registered)),
-        test=lambda _: "(0,1)",
-    ),
-    "+CGDCONT": CommandDef(
-        set=_set_context, read=_show_contexts, test=lambda _: '(1-15),"IP",,,(0),(0)', max_parameters=6
-    ),
-    "+CGSMS": number_setting("cgsms", range(4)),
+    "+COPN": CommandDef(execute=_list_operator_names),
+    "+WS46": number_setting("ws46", (25, 28)),
+    "+CEMODE": remembered_numbers("+CEMODE", range(4), default=(2,)),
 }
+"""+WS46: 25 is every access technology, 28 E-UTRAN only (27.007 5.9)."""

@@ -34,11 +34,16 @@ def _show_pin_retries(module: ModuleParts, parameters: CommandParameters) -> Com
 
 
 def _lock_facility(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
-    """+CLCK="SC",<mode>[,<pin>]: 0 disables the PIN, 1 enables it, 2 queries."""
-    if parameters.get_string(0).upper() != "SC":
+    """+CLCK=<fac>,<mode>[,<pin>[,<class>]]: 0 unlocks, 1 locks, 2 queries; only "SC" can be locked."""
+    facility = parameters.get_string(0).upper()
+    if facility not in FACILITIES:
         raise cme_error(4)
     mode = parameters.get_number(1, range(3))
     module.sim_access.pin_state()
+    if facility != "SC":
+        if mode != 2:
+            raise cme_error(4)
+        return ["+CLCK: 0"]
     if mode == 2:
         return [f"+CLCK: {int(module.sim.pin_enabled)}"]
     module.sim_access.set_pin_enabled(parameters.get_string_or_word(2), enabled=mode == 1)
@@ -54,9 +59,20 @@ def _change_password(module: ModuleParts, parameters: CommandParameters) -> Comm
     return []
 
 
+FACILITIES = (
+    *("SC", "FD"),  # PIN, fixed dialling
+    *("PS", "PN", "PU", "PP", "PC"),  # locks of the module to a SIM, network or provider
+    *("AO", "OI", "OX", "AI", "IR", "AB", "AG", "AC"),  # barring of calls
+)
+"""Facilities of 27.007 7.4."""
+
 COMMANDS = {
     "+CPIN": CommandDef(set=_enter_pin, read=lambda module: module.sim_access.pin_state(), max_parameters=2),
     "+CPINR": CommandDef(execute=_show_pin_retries, set=_show_pin_retries),
-    "+CLCK": CommandDef(set=_lock_facility, test=lambda _: '("SC")', max_parameters=4),
+    "+CLCK": CommandDef(
+        set=_lock_facility,
+        test=lambda _: "(" + ",".join(f'"{name}"' for name in FACILITIES) + ")",
+        max_parameters=4,
+    ),
     "+CPWD": CommandDef(set=_change_password, test=lambda _: '("SC",8)', max_parameters=3),
 }

@@ -1,4 +1,4 @@
-"""Power, activity, time, errors and character set: 27.007 5.5, 8.1, 8.2, 8.4, 8.15, 8.40, 8.41, 9.1."""
+"""Power, activity, time, errors, character set: 27.007 5.5, 8.1, 8.2, 8.4, 8.9 to 8.15, 8.40, 8.41, 9.1."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from hardware.sim.module.command_outcome import CommandOutcome
 from hardware.sim.module.errors import cme_error, plain_error
-from hardware.sim.module.parts import CommandDef, number_setting
+from hardware.sim.module.indicators import ALL_ENABLED, INDICATORS, NO_EVENTS
+from hardware.sim.module.parts import CommandDef, format_range, number_setting
 
 if TYPE_CHECKING:
     from hardware.profile import SimulatorProfile
@@ -50,6 +51,29 @@ def _set_charset(module: ModuleParts, parameters: CommandParameters) -> CommandO
     return []
 
 
+def _list_indicators(_module: ModuleParts) -> str:
+    return ",".join(f'("{name}",{format_range(tuple(values))})' for name, values in INDICATORS.items())
+
+
+def _enable_indicators(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
+    """+CIND=[<ind>[,...]]: 1 lets +CIEV report the indicator, 0 does not; an omitted one stays."""
+    enabled = module.settings.numbers.get("+CIND", ALL_ENABLED)
+    module.settings.numbers["+CIND"] = tuple(
+        parameters.get_number(place, range(2), value) for place, value in enumerate(enabled)
+    )
+    return []
+
+
+def _set_event_reporting(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
+    """+CMER=[<mode>[,<keyp>[,<disp>[,<ind>[,<bfr>]]]]]: with <ind> 1, +CIEV reports changed indicators."""
+    allowed = (range(4), range(1), range(1), range(2), range(2))
+    module.settings.numbers["+CMER"] = tuple(
+        parameters.get_number(place, values, 0) for place, values in enumerate(allowed)
+    )
+    module.indicators.note_states()
+    return []
+
+
 COMMANDS = {
     "+CFUN": CommandDef(
         execute=_set_functionality,
@@ -60,6 +84,19 @@ COMMANDS = {
     ),
     "+CPAS": CommandDef(execute=_show_activity, test=lambda _: "(0-5)"),
     "+CBC": CommandDef(execute=lambda _module, _values: ["+CBC: 2,100"], test=lambda _: "(0-3),(0-100)"),
+    "+CIND": CommandDef(
+        set=_enable_indicators,
+        read=lambda module: ",".join(map(str, module.indicators.values())),
+        test=_list_indicators,
+        max_parameters=len(INDICATORS),
+    ),
+    "+CMER": CommandDef(
+        execute=_set_event_reporting,
+        set=_set_event_reporting,
+        read=lambda module: ",".join(map(str, module.settings.numbers.get("+CMER", NO_EVENTS))),
+        test=lambda _: "(0-3),(0),(0),(0,1),(0,1)",
+        max_parameters=5,
+    ),
     "+CCLK": CommandDef(set=_set_clock, read=lambda module: f'"{module.clock.format_time()}"'),
     "+CTZU": number_setting("ctzu", range(2)),
     "+CTZR": number_setting("ctzr", range(4), 0),

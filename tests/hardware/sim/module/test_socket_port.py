@@ -126,9 +126,7 @@ async def test_file_of_a_unix_socket(tmp_path):
         left_behind.bind(str(path))
     async with Line(tmp_path, str(path)) as line:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        with pytest.raises(
-            PortNotOffered, match=f"Another program listens on {path}; choose another --unix"
-        ):
+        with pytest.raises(PortNotOffered, match=f"Another program listens on {path}; choose another --unix"):
             await SocketPort(str(path)).start(lambda _: None)
         reader, writer = await line.connect()
         assert await ask(reader, writer) == b"OK"
