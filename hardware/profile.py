@@ -103,7 +103,7 @@ class SimulatorProfile:
     around them, or in quotes (except in the headers of messages)."""
     ati: tuple[str, ...] = ("{manufacturer}", "{model}", "Revision: {revision}")
     """The lines of the answer to ATI; the names of the keys above are replaced by their values."""
-    registration_levels: dict[str, int] = msgspec.field(
+    registration_levels: dict[str, int] = field(
         default_factory=lambda: {"+CREG": 2, "+CGREG": 5, "+CEREG": 5}
     )
     """Highest `<n>` of each command that reports the registration."""
