@@ -71,7 +71,7 @@ class ModuleOptions:
 
     def parse_faults(self, specs: list[SimSpec]) -> list[tuple[str, str]]:
         """Return the name of a SIM and a fault of its module for each. Raises click.BadParameter."""
-        from hardware.sim.faults import FaultError, parse_fault
+        from hardware.sim.fault_spec import FaultError, parse_fault
 
         faults = []
         for text in self.faults:
@@ -138,13 +138,13 @@ def log_bytes_to(box: Sandbox, target: str) -> None:
 
 def print_faults() -> None:
     """Print each fault with its effect on the module, and the keys."""
-    from hardware.sim import faults
+    from hardware.sim import fault_spec
 
-    width = max(map(len, faults.FAULT_DESCRIPTIONS))
+    width = max(map(len, fault_spec.FAULT_DESCRIPTIONS))
     click.echo("A fault is NAME or NAME:KEY=VALUE,KEY=VALUE. The module ...")
-    for name, meaning in faults.FAULT_DESCRIPTIONS.items():
+    for name, meaning in fault_spec.FAULT_DESCRIPTIONS.items():
         click.echo(f"  {name:<{width}}  {meaning}")
-    keys = inspect.getdoc(faults) or ""
+    keys = inspect.getdoc(fault_spec) or ""
     click.echo(f"Keys:\n{textwrap.indent(textwrap.dedent(keys[keys.index('    after ') :]), '  ')}")
 
 

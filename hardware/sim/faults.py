@@ -5,28 +5,19 @@ each command (`before_command`), before it sends a body (`before_body`), and for
 Without an active fault the four change nothing. Some faults are actions instead (`FAULT_ACTIONS`): they
 happen at one moment, or when a command is executed.
 
-A fault is written `NAME` or `NAME:key=value,key=value`, for instance `final-lost:command=+CMGS,times=2`.
-`FAULT_DESCRIPTIONS` explains the names. The keys are:
-
-    after     seconds until the fault becomes active (0)
-    for       seconds that a lasting fault lasts (30); 0 means until it is cancelled
-    times     how often the fault occurs (1); 0 means always
-    command   the command that the fault affects, or that triggers it; for code-lost the URC, such as +CMTI
-    seconds   the delay of late and prompt-late (5)
-    refusal   the error of refused and body-refused: `ERROR`, `CME 14`, `CMS 302` (ERROR; CMS 1 for a body)
-    stat      the registration state of registration-lost (2)
-    fun       the functionality that radio-off sets: 4, or 0, which also cuts the power of the SIM (4)
+`hardware.sim.fault_spec` has their names and keys.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from hardware.sim.fault_spec import Fault, FaultError, parse_fault
+from hardware.sim.module.command_parser import CommandForm, ParsedCommand
 from hardware.sim.module.context import BoundedList, ModuleContext
 from hardware.sim.module.errors import parse_error
 from hardware.sim.module.stores import MessageStatus, StoredTpdu
-from hardware.table import Limits, convert_table
 from pdu import Address
 
 if TYPE_CHECKING:
@@ -34,68 +25,21 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from hardware.sim.interfaces import Scheduler, TimerHandle
-    from hardware.sim.module.command_parser import ParsedCommand
     from hardware.sim.module.response_writer import OutputKind
-
-FAULT_DESCRIPTIONS = {
-    "mute": "ignores its input and writes nothing; a restart from outside ends it",
-    "late": "executes a command after a delay; input meanwhile waits",
-    "prompt-late": "gives the prompt of +CMGS after a delay",
-    "prompt-missing": "accepts the text but gives no prompt",
-    "refused": "refuses a command with an error",
-    "ignored": "answers OK and does nothing",
-    "body-refused": "refuses the body of every message with an error until it is restarted",
-    "echo-stuck": "keeps the echo on after ATE0",
-    "information-lost": "executes a command and writes only the final result code",
-    "final-lost": "executes a command and writes no final result code",
-    "answer-lost": "executes a command and writes nothing",
-    "code-lost": "does not write an unsolicited result code",
-    "rubbish": "writes a burst of noise",
-    "reboot-loud": "restarts, with boot lines; unsaved settings are lost",
-    "reboot-silent": "restarts without boot lines; unsaved settings are lost",
-    "settings-lost": "falls back to the saved settings without a restart",
-    "store-full": "has its preferred store filled with messages from an unknown sender",
-    "registration-lost": "is not registered for a while",
-    "radio-off": "has its radio switched off by another program",
-    "sim-removed": "has no SIM for a while",
-    "switched-off": "is switched off until somebody presses its power key",
-    "write-blocked": "takes no bytes from the line for a while",
-    "port-gone": "disappears and comes back after a while, as another device behind the same link",
-}
 
 LASTING_FAULTS = frozenset({"mute", "echo-stuck"})
 """Faults that stay active for a time instead of a number of occurrences."""
 
 FAULTS_ENDED_BY_RESTART = frozenset({"mute", "body-refused"})
 
+SHORTEST_SILENCE_S = 0.001
+"""A slot with a silence of 0 s loses the answer only."""
+
 NOISE_BYTES = bytes.fromhex("00FFF8E68098FE00")
 """A burst as seen at power-up and at a wrong baud rate."""
 
 FOREIGN_TPDU = bytes.fromhex("040B915155214365F700006290124131020004EABA7B0D")
 """A DELIVER from a sender that is not the service."""
-
-
-class FaultError(ValueError):
-    """The specification of a fault is invalid; the text is one sentence."""
-
-
-Seconds = Annotated[float, Limits(ge=0, le=1e9)]
-"""A time from now; neither `nan` nor `inf`, which no timer takes."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fault:
-    """One fault with its keys."""
-
-    name: str
-    after: Seconds = 0.0
-    for_: Seconds = 30.0
-    times: Annotated[int, Limits(ge=0)] = 1
-    command: str = ""
-    seconds: Seconds = 5.0
-    refusal: str = "ERROR"
-    stat: int = 2
-    fun: int = 4
 
 
 class FaultTarget(Protocol):
@@ -133,25 +77,6 @@ class ControllablePort(Protocol):
     def unplug(self) -> None: ...
 
     def plug(self) -> None: ...
-
-
-def parse_fault(text: str) -> Fault:
-    """Parse `NAME:key=value,...`; raises FaultError."""
-    name, _, rest = text.partition(":")
-    if name not in FAULT_DESCRIPTIONS:
-        raise FaultError(f'there is no fault "{name}"; the faults are {", ".join(FAULT_DESCRIPTIONS)}')
-    keys = dict(item.partition("=")[::2] for item in rest.split(",") if item)
-    if "command" in keys:
-        keys["command"] = keys["command"].upper()
-    elif name == "prompt-late":
-        keys["command"] = "+CMGS"
-    if name == "body-refused":
-        keys = {"refusal": "CMS 1", "times": "0"} | keys
-    try:
-        parse_error(keys.get("refusal", "ERROR"))
-        return convert_table({"name": name, **keys}, Fault, from_text=True, names={"for": "for_"})
-    except ValueError as error:
-        raise FaultError(f"fault {name}: {error}") from error
 
 
 @dataclass(slots=True, eq=False)
@@ -199,7 +124,7 @@ class FaultInjector:
         return self.port
 
     def describe(self) -> dict[str, object]:
-        """Return the faults added since they were last cancelled, and the names of all that occurred."""
+        """Return the faults that wait, may still occur or last, and the names of those that occurred."""
         faults = [{"fault": added.text, "waits": added.timer is not None} for added in self._faults]
         return {"faults": faults, "struck": list(self.triggered)}
 
@@ -224,9 +149,9 @@ class FaultInjector:
 
     def handle_restart(self) -> None:
         """Remove the faults that a restart from outside ends."""
-        for added in self._faults:
-            if added.fault.name in FAULTS_ENDED_BY_RESTART:
-                added.remaining = 0
+        for added in tuple(self._faults):
+            if added.timer is None and added.fault.name in FAULTS_ENDED_BY_RESTART:
+                self._remove(added)
 
     def filter_input(self, data: bytes) -> bytes:
         """Return the part of these bytes that the module receives."""
@@ -247,6 +172,10 @@ class FaultInjector:
         if self._trigger("ignored", command.name) or (
             command.name == "E" and self._find_match("echo-stuck", "")
         ):
+            return []
+        if command.name != "+CMGD" and (silent := self._trigger_slot("slot-silent", command)):
+            self.add(f"mute:for={max(silent.seconds, SHORTEST_SILENCE_S)}")
+        if command.name == "+CMGD" and self._trigger_slot("slot-kept", command):
             return []
         fault = self._trigger("late", command.name) or self._trigger("prompt-late", command.name)
         return fault.seconds if fault else None
@@ -280,7 +209,13 @@ class FaultInjector:
     def end_later(self, fault: Fault) -> None:
         """End a lasting fault when its time is over; never if it lasts until it is cancelled."""
         if fault.for_:
-            self._call_later(fault.for_, lambda: FAULT_ENDINGS[fault.name](self, fault))
+            self._call_later(fault.for_, lambda: self._end(fault))
+
+    def _end(self, fault: Fault) -> None:
+        for added in tuple(self._faults):
+            if added.fault is fault and not added.remaining:
+                self._remove(added)
+        FAULT_ENDINGS[fault.name](self, fault)
 
     def _call_later(self, delay_s: float, action: Callable[[], None]) -> TimerHandle | None:
         """Call `action` after a delay. This is not one of the module's timers: a fault outlives a restart."""
@@ -297,28 +232,52 @@ class FaultInjector:
     def _begin(self, added: ScheduledFault) -> None:
         added.timer = None
         fault = added.fault
+        added.remaining = fault.times or -1
         if fault.name in FAULT_ACTIONS and not fault.command:
-            self.triggered.append(fault.name)
+            added.remaining = 1
+            self._count(added)
             FAULT_ACTIONS[fault.name](self, fault)
             return
-        added.remaining = fault.times or -1
         if fault.name == "echo-stuck":
             self.module.context.settings.echo = True
         if fault.name in LASTING_FAULTS and fault.for_:
-            self._call_later(fault.for_, lambda: setattr(added, "remaining", 0))
+            self._call_later(fault.for_, lambda: self._remove(added))
 
-    def _find_match(self, name: str, subject: str) -> Fault | None:
+    def _find_match(self, name: str, subject: str) -> ScheduledFault | None:
         """Return the active fault `name` that affects `subject`."""
-        return next((added.fault for added in self._faults if added.matches(name, subject)), None)
+        return next((added for added in self._faults if added.matches(name, subject)), None)
 
     def _trigger(self, name: str, subject: str) -> Fault | None:
         """Return the active fault `name` that affects `subject`, and count one occurrence of it."""
+        added = self._find_match(name, subject)
+        return None if added is None else self._count(added)
+
+    def _trigger_slot(self, name: str, command: ParsedCommand) -> Fault | None:
+        """Return the active fault `name` of a slot that holds a message, if the command concerns it."""
+        context, parameters = self.module.context, command.parameters
+        is_list = command.name == "+CMGL" and command.form in {CommandForm.SET, CommandForm.EXECUTE}
+        if not is_list and (command.name not in {"+CMGR", "+CMGD"} or parameters.has(1)):
+            return None
         for added in self._faults:
-            if added.matches(name, subject):
-                added.remaining -= 1
-                self.triggered.append(name)
-                return added.fault
+            index = added.fault.index
+            is_named = is_list or parameters.get(0) == str(index)
+            if is_named and added.matches(name, command.name):
+                slot = index - context.profile.first_index
+                if context.stores[context.settings.cpms[0]].get(slot) is not None:
+                    return self._count(added)
         return None
+
+    def _count(self, added: ScheduledFault) -> Fault:
+        """Count one occurrence. A fault that is used up is removed; one that lasts for a time, at its end."""
+        added.remaining -= 1
+        self.triggered.append(added.fault.name)
+        if not added.remaining and added.fault.name not in FAULT_ENDINGS:
+            self._remove(added)
+        return added.fault
+
+    def _remove(self, added: ScheduledFault) -> None:
+        if added in self._faults:  # all may have been removed before
+            self._faults.remove(added)
 
 
 def _emit_noise(faults: FaultInjector, _fault: Fault) -> None:

@@ -13,7 +13,7 @@ from agent.cli import group
 from agent.daemon.agent import Dependencies
 from agent.recording.redact import ContentRedactor
 from hardware.recording import MASKED_TAG, format_header, parse_recording
-from hardware.sim.faults import FAULT_DESCRIPTIONS
+from hardware.sim.fault_spec import FAULT_DESCRIPTIONS
 from hardware.sim.module.pty import Pty
 from hardware.sim.replay import ReplayedModule
 

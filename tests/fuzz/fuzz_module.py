@@ -10,7 +10,8 @@ from functools import cache
 from manual_scheduler import ManualScheduler
 
 from hardware.profile import list_profiles, load_simulator_profile
-from hardware.sim.faults import FAULT_DESCRIPTIONS, PORT_FAULTS
+from hardware.sim.fault_spec import FAULT_DESCRIPTIONS
+from hardware.sim.faults import PORT_FAULTS
 from hardware.sim.module.module import SimulatedModule
 from hardware.sim.module.settings import factory_settings
 from hardware.sim.module.sim_card import SimCard

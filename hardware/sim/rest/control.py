@@ -11,7 +11,7 @@
     POST /sandbox/sims/NAME/lose             lose the next acknowledgements of the module: {"count": 1}
     POST /sandbox/sims/NAME/faults           add a fault to the SIM's module:
                                              {"fault": "final-lost:command=+CMGS,times=2"}
-    GET  /sandbox/sims/NAME/faults           faults that were added ("faults"), and that occurred ("struck")
+    GET  /sandbox/sims/NAME/faults           faults that wait or last ("faults"), and that occurred ("struck")
     DELETE /sandbox/sims/NAME/faults         cancel the faults
     GET  /sandbox/faults                     all faults by name
     POST /sandbox/commands/SID/redeliver     deliver the same message again
@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 import pdu
-from hardware.sim.faults import FAULT_DESCRIPTIONS, FaultError
+from hardware.sim.fault_spec import FAULT_DESCRIPTIONS, FaultError
 from hardware.sim.rest import json_body, parameters
 from hardware.sim.service.dates import format_date
 from hardware.sim.service.errors import (

@@ -150,7 +150,9 @@ class InvariantChecker:
             message.sent_at is None or not self.scenario.dedup_without_sid
         )
         most = deliveries if not_recognisable else 1
-        if not_recognisable and any("ignored" in name for _, name in self.scenario.injected_faults):
+        if not_recognisable and any(
+            name.startswith(("ignored", "slot-kept")) for _, name in self.scenario.injected_faults
+        ):
             most = len(self.rows["commands"])  # a module that ignores deletes lists it again
         if not message.is_accepted:
             # The module received it but could not acknowledge it: the agent may or may not have it.

@@ -7,6 +7,7 @@ occurs and everything must settle. Near its end some Commands are sent to check 
 import asyncio
 import dataclasses
 import random
+from functools import partial
 
 from hardware import profile
 from soak import db_corruption
@@ -126,6 +127,14 @@ class Scenario:
             self.device, **_draw_habits(self.device, random.Random(f"{seed} strings"))
         )
 
+        self.slot_rng = random.Random(f"{seed} slots")
+        self.slot_faults = [
+            text
+            for text, share in (("slot-silent", 0.08), ("slot-kept", 0.08))
+            if self.severity and self.slot_rng.random() < share
+        ]
+        """Faults of single slots of the message stores."""
+
     @property
     def is_undisturbed(self):
         """Return True if nothing happens to agent, line and module except to its power and its radio."""
@@ -169,6 +178,7 @@ class Scenario:
             f"{f' radio off {self.radio_off_count}' if self.radio_off_count else ''}"
             f"{f' socket deleted {self.socket_deletion_count}' if self.socket_deletion_count else ''}"
             f"{' bad handler file' if self.has_bad_handler_file else ''}"
+            f"{''.join(f' {name}' for name in self.slot_faults)}"
         )
 
     async def run(self, world):
@@ -242,6 +252,11 @@ class Scenario:
             (self.host_rng.uniform(0, self.fault_period_s), self._delete_control_socket)
             for _ in range(self.socket_deletion_count)
         ]
+        plan += [
+            (self.slot_rng.uniform(0, self.fault_period_s), partial(self._disturb_slot, name))
+            for name in self.slot_faults
+            for _ in range(3)
+        ]
         if self.has_burst:
             plan.append((self.rng.uniform(0, self.fault_period_s), lambda: self.traffic.send_burst(200)))
         return plan
@@ -262,6 +277,17 @@ class Scenario:
     def _delete_control_socket(self):
         self.injected_faults.append((self.world.loop.time(), "control socket deleted"))
         self.host.delete_control_socket()
+
+    def _disturb_slot(self, name):
+        """Let one slot silence the module, or keep its message; more often if the first slot is chosen."""
+        pick = self.slot_rng
+        fault = f"{name}:index={pick.choice((1, 1, 1, 2, 3))},times={pick.choice((1, 3, 10))}"
+        if name == "slot-silent":
+            fault += f",seconds={pick.choice((0, 5, 20, 45, 130))}"
+        self.injected_faults.append((self.world.loop.time(), fault))
+        self.world.module.faults.add(fault)
+        for seconds in (0, 2, 30):
+            self.world.call_later(seconds, self.traffic.send_random)
 
     def _switch_radio_off(self):
         fault = f"radio-off:fun={self.device_rng.choice((0, 4))}"

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hardware.sim import faults
-from hardware.sim.faults import Fault, FaultError, parse_fault
+from hardware.sim.fault_spec import FAULT_DESCRIPTIONS, Fault, FaultError, parse_fault
 
 OK = "\r\nOK\r\n"
 SEND = "AT+CMGS=15\r"
@@ -63,7 +62,7 @@ def test_invalid_fault_is_refused(text, sentence):
 def test_readme_lists_all_faults():
     """The table in the package's README has exactly the faults that exist."""
     readme = (Path(__file__).parents[4] / "hardware" / "README.md").read_text()
-    assert set(re.findall(r"^\| `([a-z-]+)` \|", readme, re.MULTILINE)) == set(faults.FAULT_DESCRIPTIONS)
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", readme, re.MULTILINE)) == set(FAULT_DESCRIPTIONS)
 
 
 def test_no_fault_changes_nothing(module_bench):
@@ -287,10 +286,61 @@ def test_port_faults_need_a_port(module_bench):
     assert line.calls == ["unplug", "plug", "pause", "resume"]
 
 
+def test_silent_slot(module_bench):
+    """Reading or listing the slot silences the module each time, while it holds a message."""
+    module_bench.module.faults.add("slot-silent:index=1,seconds=10")
+    assert module_bench.at("+CMGL=4") == OK
+    for _ in range(2):
+        module_bench.deliver()
+    module_bench.take_output()
+    for command in ("+CMGR=1", "+CMGL=4"):
+        module_bench.at(command)
+        assert module_bench.at("") == ""
+        module_bench.time.advance(10)
+        assert module_bench.at("").endswith(OK)
+    assert "+CMGR: 0,,17" in module_bench.at("+CMGR=2")
+    assert module_bench.at("+CMGD=1").endswith(OK)
+    assert "+CMGL: 2,1,,17" in module_bench.at("+CMGL=4")
+    assert module_bench.module.faults.triggered == ["slot-silent"] * 2
+
+
+def test_kept_slot(module_bench):
+    """Its delete is answered by OK, and the message stays; other slots can be deleted."""
+    module_bench.module.faults.add("slot-kept:index=2")
+    for _ in range(2):
+        module_bench.deliver()
+    for index in (1, 2, 2):
+        assert module_bench.at(f"+CMGD={index}").endswith(OK)
+    assert [slot for slot, _ in module_bench.module.stores["ME"]] == [1]
+
+
+def test_fault_that_is_over_leaves_the_list(module_bench):
+    """Used up, ended by time or by a restart: a module with many faults over the weeks keeps none of them."""
+    faults = module_bench.module.faults
+    for text in (
+        "refused:command=+CSQ,times=2",
+        "settings-lost",
+        "mute:for=1",
+        "sim-removed:for=1",
+        "body-refused",
+    ):
+        faults.add(text)
+    assert [each["fault"] for each in faults.describe()["faults"]] == [
+        "refused:command=+CSQ,times=2", "mute:for=1", "sim-removed:for=1", "body-refused",
+    ]  # fmt: skip
+    module_bench.time.advance(2)
+    for _ in range(2):
+        module_bench.at("+CSQ")
+    assert [each["fault"] for each in faults.describe()["faults"]] == ["body-refused"]
+    faults.add("mute:for=0,after=5")
+    module_bench.module.reboot()
+    assert [each["fault"] for each in faults.describe()["faults"]] == ["mute:for=0,after=5"]
+
+
 def test_module_survives_every_fault(module_bench):
     """Every fault can be added, and the module still works afterwards."""
     module_bench.module.faults.port = RecordingPort()
-    for name in faults.FAULT_DESCRIPTIONS:
+    for name in FAULT_DESCRIPTIONS:
         module_bench.module.faults.add(f"{name}:for=1")
     module_bench.time.advance(2)
     module_bench.module.faults.clear()
