@@ -103,7 +103,9 @@ class MessageStore:
                     if name == (primary if store is None else store):
                         raise
                     _log.info("store %s cannot be read: %s", name, error)
-            if self._settings.current.selected_store != primary:
+                if found and self._client.lost_error is not None:
+                    break  # what was found is committed
+            if self._settings.current.selected_store != primary and self._client.lost_error is None:
                 await self._reader.select_store(access, primary)
         if store is None:
             self._includes_every_store = self._reads_reports_first = False

@@ -7,7 +7,8 @@ from math import inf
 from agent.modem.stored_message import Slot
 
 FIRST_RETRY_S = 300.0
-"""Time until a slot that was not answered is read again; it doubles each time."""
+"""Time until a slot that was not answered is read again. It doubles each time, and is the longest at once for a
+slot whose reading ends sessions."""
 MAX_RETRY_S = 3600.0
 """Longest time until the next attempt to list a store, or to read a slot, that was not answered."""
 MIN_SLOT_SILENCES = 2
@@ -41,17 +42,24 @@ class SilentSlots:
         return now < self._unlisted_until.get(store, now)
 
     def record_slot(self, slot: Slot, now: float, *, is_lost: bool) -> None:
-        """Record that the reading of one slot was not answered. `is_lost`: it ended the session."""
+        """Record that the reading of one slot was not answered. `is_lost`: it ended the session.
+
+        If it did, and the list of its store was not answered either, the slot is skipped for a while at once:
+        the others are read meanwhile.
+        """
         self.silence_count += 1
-        is_certain = self.is_unlistable(slot.store, now) and not is_lost
-        silences = self._silences.get(slot, 0) + (MIN_SLOT_SILENCES if is_certain else 1)
+        is_list_silent = self.is_unlistable(slot.store, now)
+        before = self._silences.get(slot, 0)
+        silences = before + (MIN_SLOT_SILENCES if is_list_silent and not is_lost else 1)
         self._silences[slot] = silences
-        if silences < MIN_SLOT_SILENCES:
-            return
-        if slot not in self._skipped_until:
+        if before < MIN_SLOT_SILENCES <= silences:
             self._unreported.append(slot)
-        doublings = silences // MIN_SLOT_SILENCES - 1
-        self._skipped_until[slot] = now + min(FIRST_RETRY_S * 2.0**doublings, MAX_RETRY_S)
+        if silences < MIN_SLOT_SILENCES and not (is_list_silent and is_lost):
+            return
+        doublings = max(silences // MIN_SLOT_SILENCES - 1, 0)
+        retry_s = min(FIRST_RETRY_S * 2.0**doublings, MAX_RETRY_S)
+        is_costly = is_lost and silences >= MIN_SLOT_SILENCES
+        self._skipped_until[slot] = now + (MAX_RETRY_S if is_costly else retry_s)
 
     def record_answer(self, slot: Slot) -> None:
         """Record that a slot was answered."""

@@ -148,11 +148,11 @@ class StoreReader:
             return []
         found: list[StoredMessage] = []
         silent = [slot for slot in self._silent_slots.skipped if slot.store == store]
-        seen, any_slot_answered = (
-            0,
-            False,
-        )  # a silent slot may be empty: octets may have been lost on the line
+        seen, any_slot_answered = 0, False
         slots = [Slot(store, index) for index in range(total + 1)]  # some count from 0, most from 1
+        if self._silent_slots.is_unlistable(store, now):  # what came before the others silences the module
+            slots.reverse()
+        # A silent slot may be empty, too: octets may have been lost on the line.
         for slot in [*(slot for slot in slots if slot not in silent), *silent]:
             if slot in silent:
                 if found or self._silent_slots.is_skipped(slot, now):
@@ -161,6 +161,10 @@ class StoreReader:
                 continue
             try:
                 used_format, response = await self._exchange_for_slot(access, slot)
+            except (CommandTimedOut, ModemLost):
+                if found:  # is committed first
+                    return found
+                raise
             except CommandRefused as error:
                 if error.is_one_of(SIM_ERRORS):
                     raise

@@ -131,9 +131,11 @@ class Scenario:
         self.slot_faults = [
             text
             for text, share in (("slot-silent", 0.08), ("slot-kept", 0.08))
-            if self.severity and self.slot_rng.random() < share
+            if self.slot_rng.random() < share and self.severity
         ]
         """Faults of single slots of the message stores."""
+        if self.device.delete_frees_read and "slot-silent" in self.slot_faults:
+            self.slot_faults.remove("slot-silent")  # it becomes read, so another delete frees it: nothing helps
 
     @property
     def is_undisturbed(self):

@@ -298,7 +298,7 @@ def test_silent_slot(module_bench):
         assert module_bench.at("") == ""
         module_bench.time.advance(10)
         assert module_bench.at("").endswith(OK)
-    assert "+CMGR: 0,,17" in module_bench.at("+CMGR=2")
+    assert "+CMGR: 1,,17" in module_bench.at("+CMGR=2")  # listed before
     assert module_bench.at("+CMGD=1").endswith(OK)
     assert "+CMGL: 2,1,,17" in module_bench.at("+CMGL=4")
     assert module_bench.module.faults.triggered == ["slot-silent"] * 2
