@@ -135,7 +135,9 @@ class Scenario:
         ]
         """Faults of single slots of the message stores."""
         if self.device.delete_frees_read and "slot-silent" in self.slot_faults:
-            self.slot_faults.remove("slot-silent")  # it becomes read, so another delete frees it: nothing helps
+            self.slot_faults.remove(
+                "slot-silent"
+            )  # it becomes read, so another delete frees it: nothing helps
 
     @property
     def is_undisturbed(self):
