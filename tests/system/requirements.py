@@ -24,6 +24,7 @@ PROGRAMS = {
     "qemu-storage-daemon": "qemu-system-common qemu-utils",  # logs disk writes; Debian 12: in the first
     "mkfs.ext4": "e2fsprogs",
     "losetup": "mount",
+    "chromium": "chromium",  # opens the console of the sandbox
 }
 """Debian package of each program."""
 
