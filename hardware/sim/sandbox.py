@@ -38,6 +38,7 @@ from hardware.sim.sandbox_sim import (
 from hardware.sim.service.access import TOKEN_PATH, AccessControl, AccountCredentials
 from hardware.sim.service.account import ServiceAccount
 from hardware.sim.service.errors import NO_SUCH_RESOURCE, ServiceError
+from hardware.sim.service.rules import ServiceRules
 from hardware.sim.service.sims import ServiceSim
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Sandbox:
     """SIMs, their modules, the network and the services.
 
     `link_dir` is the folder for the links to the modules' ports; `credentials` are drawn unless given.
+    `rules` are those of the services at each start.
     Raises ValueError for SIMs with unknown services or conflicting names.
     """
 
@@ -92,7 +94,9 @@ class Sandbox:
         self._link_dir = link_dir
         self._rng = rng
         self._reference = rng.randrange(256)
-        self._rules = rules
+        self._initial_rules = rules or ServiceRules()
+        self.rules = replace(self._initial_rules)
+        """The rules of the services; they may be changed at any time."""
         self._timing = timing
         self._network: SimulatedNetwork | None = None
         self._account: ServiceAccount | None = None
@@ -186,7 +190,8 @@ class Sandbox:
         now = self.clock.now
         events = EventReporter(now, self._record_event)
         self._network = SimulatedNetwork(self.clock, now, events, timing=self._timing)
-        self._account = ServiceAccount(self._network, now, self._rng, events, self._rules)
+        self.rules = replace(self._initial_rules)
+        self._account = ServiceAccount(self._network, now, self._rng, events, self.rules)
 
     def _power_off(self) -> None:
         for sim in self.sims.values():

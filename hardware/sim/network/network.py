@@ -147,8 +147,12 @@ class SimulatedNetwork:
         self._queues[imsi].enqueue(again)
 
     def withdraw(self, imsi: str, message: MtMessage, reason: str) -> None:
-        """Give up a message that waits for its SIM."""
+        """Give up a message that waits for its SIM, or is on its way to the service centre."""
         self._queues[imsi].withdraw(message, reason)
+
+    def call_after_transit(self, callback: Callable[[], None]) -> None:
+        """Call `callback` after the time in which a message reaches the service centre."""
+        self._timers.call_later(self.timing.transit_s, callback)
 
     def lose_acknowledgements(self, imsi: str, count: int = 1) -> None:
         """Drop the next acknowledgements of this SIM's module on the way to the service centre."""

@@ -75,6 +75,8 @@ class MtMessage:
     """True if the message is kept while the module cannot be reached."""
     attempt_count: int = 0
     expired: bool = False
+    withdrawn: bool = False
+    """True if the service does not want it delivered any more."""
     retry_timer: TimerHandle | None = None
     expiry_timer: TimerHandle | None = None
 
@@ -115,6 +117,8 @@ class SubscriberQueue:
 
     def enqueue(self, message: MtMessage) -> None:
         """Add a message; without store and forward it is given up at once if the module is not reachable."""
+        if message.withdrawn:
+            return
         self.messages[message] = None
         self._emit_event(NetworkEventKind.HANDED, message)
         if not message.store_and_forward and not self.is_reachable:
@@ -125,7 +129,8 @@ class SubscriberQueue:
             self._schedule_offer(0.0)
 
     def withdraw(self, message: MtMessage, reason: str) -> None:
-        """Give up a message that waits; one in flight, or not in the queue, is left alone."""
+        """Give up a message that waits or has not arrived yet; one in flight gets no further attempt."""
+        message.withdrawn = True
         in_flight = self._in_flight is not None and self._in_flight[1] is message
         if message in self.messages and not in_flight:
             self._give_up(message, reason)
@@ -223,6 +228,8 @@ class SubscriberQueue:
     def _schedule_retry(self, message: MtMessage) -> None:
         if not message.store_and_forward:
             self._give_up(message, "one attempt only: this service does not store messages")
+        elif message.withdrawn:
+            self._give_up(message, "the service has withdrawn it")
         elif message.expired:
             self._give_up(message, "its validity period is over")
         else:

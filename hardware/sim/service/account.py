@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hardware.sim.service.fleets import FleetCollection
 from hardware.sim.service.product import PRODUCTS, PROGRAMMABLE_WIRELESS, SUPER_SIM
+from hardware.sim.service.request_faults import RequestFaults
 from hardware.sim.service.rules import ServiceRules
 from hardware.sim.service.service import CommandService
 from hardware.sim.service.sims import ServiceSim, SimCollection
@@ -35,6 +36,9 @@ class ServiceAccount:
         events: EventReporter,
         rules: ServiceRules | None = None,
     ) -> None:
+        self.faults = RequestFaults()
+        """Faults of the services."""
+        rules = rules or ServiceRules()
         self.fleets = FleetCollection(wall_clock, rng)
         self._default_fleet = self.fleets.add(DEFAULT_FLEET_SID, DEFAULT_FLEET, "default")
         self.sims = {
@@ -56,7 +60,7 @@ class ServiceAccount:
                 rng,
                 events,
                 sims=self.sims[product.base_path],
-                rules=rules or ServiceRules(),
+                rules=rules,
             )
             for product in PRODUCTS.values()
         }

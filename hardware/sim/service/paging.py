@@ -60,18 +60,30 @@ class _PageToken:
         return f"{'PA' if self.side == 'older' else 'PB'}{self.serial:032x}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageLimits:
+    """The limits of `PageSize`: the largest that is accepted, and the largest that is shown."""
+
+    accepted: int = MAX_PAGE_SIZE
+    shown: int = MAX_PAGE_SIZE
+
+
+GENERAL_LIMITS = PageLimits()
+
+
 def select_page(
     rows: Sequence[Row],
     matches: Callable[[Row], bool] | None,
     filters: Mapping[str, str],
     parameters: Mapping[str, str],
+    limits: PageLimits = GENERAL_LIMITS,
 ) -> Page[Row]:
     """Return the requested page, newest first, of those `rows` (oldest first) that match.
 
     No more rows are looked at than are needed. `filters` is repeated in the links. Raises ServiceError
     (33103) for invalid paging.
     """
-    size = _parse_number(parameters, "PageSize", DEFAULT_PAGE_SIZE, 1, MAX_PAGE_SIZE)
+    size = min(_parse_number(parameters, "PageSize", DEFAULT_PAGE_SIZE, 1, limits.accepted), limits.shown)
     number = _parse_number(parameters, "Page", 0, 0, None)
     token = _parse_token(parameters)
     wanted = _MatchingRows(rows, matches)

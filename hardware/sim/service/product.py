@@ -38,6 +38,10 @@ class Product:
     """True if messages from a SIM to any number are for the service."""
     has_fleets: bool = False
     """True if its SIMs belong to Fleets, which have the settings for Commands; otherwise the SIM has them."""
+    max_page_size: int = 1000
+    """Rows of a page. The descriptions say 1000; the document of Programmable Wireless says 100."""
+    has_error_fields: bool = False
+    """True if a failed Command shows its error code."""
     calls_at_every_status: bool = False
     """True if a status callback follows each change of status; False: the last one only."""
 
@@ -82,6 +86,7 @@ SUPER_SIM = Product(
     registration_stat=5,
     accepts_any_number=True,
     has_fleets=True,
+    has_error_fields=True,
     calls_at_every_status=True,
 )
 
@@ -98,6 +103,7 @@ PROGRAMMABLE_WIRELESS = Product(
     registration_stat=1,
     has_modes=True,
     can_delete=True,
+    max_page_size=100,
 )
 
 SUPER_SIM_BETA = Product(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from hardware.sim.service import paging
 from hardware.sim.service.callback_url import NO_WEBHOOK, Webhook
 from hardware.sim.service.dates import format_date
 from hardware.sim.service.parameter_parsing import parse_filters
+from hardware.sim.service.sims import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +25,6 @@ CommandMode = Literal["text", "binary"]
 
 STATUSES: tuple[ResourceStatus, ...] = ("queued", "sent", "delivered", "received", "failed")
 DIRECTIONS: tuple[ResourceDirection, ...] = ("to_sim", "from_sim")
-TRANSPORTS = ("sms", "ip")
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -42,6 +42,7 @@ class CommandResource:
     created_at: datetime
     updated_at: datetime
     mode: CommandMode = "text"
+    transport: Transport = "sms"
     delivery_receipt: bool = False
     """True if a delivery receipt was requested."""
     mt_messages: list[MtMessage] = field(default_factory=list)
@@ -51,7 +52,8 @@ class CommandResource:
     account_sid: str | None = None
     """The account that created it; None if that is not known, as with messages from a SIM."""
     error_code: int | None = None
-    """Why the Command failed. Only the callback shows it: no description has a field for it."""
+    """Why the Command failed. The callback shows it, and the resource of a Super SIM Command, whose document
+    speaks of an error code although no description has a field for it."""
     error_message: str = ""
 
     def belongs_to(self, account_sid: str | None) -> bool:
@@ -74,15 +76,21 @@ class CommandResource:
         if product.has_modes:
             modes = {
                 "command_mode": self.mode,
-                "transport": "sms",
+                "transport": self.transport,
                 "delivery_receipt_requested": self.delivery_receipt,
             }
+        elif self.mode == "binary":  # not supported, so the description has no field; as in IpCommands
+            modes = {"payload_type": "binary"}
+        errors: dict[str, object] = {}
+        if product.has_error_fields and self.status == "failed":
+            errors = {"error_code": self.error_code, "error_message": self.error_message}
         return {
             "sid": self.sid,
             "account_sid": self.account_sid or account_sid,
             "sim_sid": self.sim.sid,
             product.body_field: self.body,
             **modes,
+            **errors,
             "status": self.status,
             "direction": self.direction,
             "date_created": format_date(self.created_at),
@@ -97,6 +105,7 @@ def select_commands(
     parameters: Mapping[str, str],
     sim_sid: str | None,
     account_sid: str | None = None,
+    limits: paging.PageLimits = paging.GENERAL_LIMITS,
 ) -> paging.Page[CommandResource]:
     """Return the requested page, newest first, of those `resources` (oldest first) that an account may see.
 
@@ -105,7 +114,7 @@ def select_commands(
     """
     known: dict[str, tuple[str, ...] | None] = {"Sim": None, "Status": STATUSES, "Direction": DIRECTIONS}
     if product.has_modes:
-        known["Transport"] = TRANSPORTS
+        known["Transport"] = get_args(Transport)
     filters = parse_filters(parameters, known)
 
     def matches(resource: CommandResource) -> bool:
@@ -114,8 +123,8 @@ def select_commands(
             and ("Sim" not in filters or resource.sim.sid == sim_sid)
             and filters.get("Status", resource.status) == resource.status
             and filters.get("Direction", resource.direction) == resource.direction
-            and filters.get("Transport", "sms") == "sms"
+            and filters.get("Transport", resource.transport) == resource.transport
         )
 
     is_whole = not filters and account_sid is None
-    return paging.select_page(resources, None if is_whole else matches, filters, parameters)
+    return paging.select_page(resources, None if is_whole else matches, filters, parameters, limits)

@@ -10,7 +10,9 @@ does no I/O; clock and randomness are arguments.
 from __future__ import annotations
 
 import base64
+from collections import ChainMap
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pdu
@@ -23,10 +25,13 @@ from hardware.sim.service.errors import (
     NO_SUCH_RESOURCE,
     NO_SUCH_SIM,
     SIM_NOT_ACTIVE,
+    TOO_MANY_QUEUED,
     UNSPECIFIED,
     ServiceError,
 )
+from hardware.sim.service.paging import MAX_PAGE_SIZE, PageLimits
 from hardware.sim.service.resource import CommandResource, select_commands
+from hardware.sim.service.rules import BinaryFromSim, LargePage, LongTextFromSim, MissingSim
 
 if TYPE_CHECKING:
     import random
@@ -44,7 +49,12 @@ if TYPE_CHECKING:
 StatusObserver = Callable[[CommandResource], None]
 
 MAX_MO_CHARACTERS = 160
-"""Length to which a text from a Programmable Wireless SIM is cut; it is still listed (33111)."""
+"""Length to which a text from a SIM is cut; it is still listed (33111)."""
+
+
+NOT_DELIVERED = "The Command could not be delivered to the SIM."
+MAX_QUEUED_IP = 100
+"""Commands that may wait for a Narrowband SIM (33118)."""
 
 
 class CommandService:
@@ -95,38 +105,55 @@ class CommandService:
 
     def create(self, parameters: Mapping[str, str], account_sid: str | None = None) -> CommandResource:
         """Create a Command of an account and send it; raises ServiceError."""
+        if self._rules.missing_sim is MissingSim.FIRST and self._by_imsi and not parameters.get("Sim"):
+            parameters = ChainMap({"Sim": next(iter(self._by_imsi.values())).sid}, dict(parameters))
         request = service_request.parse_create_request(self.product, parameters)
         sim = self.find_sim(request.sim)
         if sim is None:
             raise ServiceError(404, NO_SUCH_SIM, f"There is no SIM {request.sim}.")
         if reason := sim.explain_unusable(self.product):
             raise ServiceError(400, SIM_NOT_ACTIVE, f"The SIM {request.sim} cannot be used: {reason}.")
+        if sim.transport == "ip" and self._count_queued(sim) >= MAX_QUEUED_IP:
+            raise ServiceError(400, TOO_MANY_QUEUED, f"{MAX_QUEUED_IP} Commands to this SIM wait already.")
         sid = self._new_sid()
         # A modulo 256 counter (TS 23.040 9.2.3.24.1): random references would make two messages of the same
         # second indistinguishable once in 256 times.
         self._reference = (self._reference + 1) % 256
-        parts = service_body.build_user_data(
-            self.product, request, sid, self._reference, split_long_text=self._rules.split_long_text
-        )
+        parts = service_body.build_user_data(self.product, request, sid, self._reference, self._rules)
         resource = self._add_resource(
             sid, sim, request.body, "queued", request.mode, delivery_receipt=request.delivery_receipt
         )
         resource.callback, resource.account_sid = request.callback, account_sid
         self._emit_event(NetworkEventKind.CREATED, sim, request.content, sid=sid)
+        if sim.transport == "sms":
+            self._send(resource, parts)
+        return resource
+
+    def _send(self, resource: CommandResource, parts: tuple[pdu.UserData, ...]) -> None:
         delivery = _DeliveryTracker(self, resource, len(parts))
         resource.mt_messages = [
             self._network.send(
-                sim.imsi,
+                resource.sim.imsi,
                 pdu.Address.parse(self.product.short_code),
                 part,
                 body=part.text if part.text is not None else part.data,
-                sid=sid,
+                sid=resource.sid,
                 listener=delivery,
                 store_and_forward=self.product.store_and_forward,
             )
             for part in parts
         ]
-        return resource
+
+    def withdraw(self, resource: CommandResource, reason: str) -> None:
+        """Make no further attempt to deliver a Command; what the module answers changes no status."""
+        for message in resource.mt_messages:
+            message.listener = None
+            self._network.withdraw(resource.sim.imsi, message, reason)
+
+    def fail_after_transit(self, resource: CommandResource, code: int) -> None:
+        """Let a new Command fail as soon as it has reached the network, which does not deliver it."""
+        self.withdraw(resource, f"it fails with the code {code}")
+        self._network.call_after_transit(partial(self.fail, resource, code, NOT_DELIVERED))
 
     def redeliver(self, sid: str) -> CommandResource:
         """Deliver the same messages again, as after a lost acknowledgement; raises ServiceError."""
@@ -166,6 +193,8 @@ class CommandService:
             reason = "this service lists no messages from a SIM"
         elif unusable := sim.explain_unusable(self.product):
             reason = f"33203: the SIM cannot be used: {unusable}"
+        elif self._drops_binary and isinstance(message.body, bytes):
+            reason = "binary is not supported"
         if reason:
             self._emit_event(NetworkEventKind.NOT_LISTED, sim, message.body, number, note=reason)
         else:
@@ -176,17 +205,22 @@ class CommandService:
         note = ""
         mode: CommandMode = "text"
         if isinstance(message.body, bytes):
-            # Super SIM has no binary mode. What the real service does is not known; the sandbox keeps it.
+            # Super SIM has no binary mode. What the real service does is not known.
             mode = "binary"
             body = base64.b64encode(message.body).decode("ascii")
         else:
             body = message.body
-            if self.product.has_modes and len(body) > MAX_MO_CHARACTERS:
+            is_cut = self._rules.long_text_from_sim is LongTextFromSim.TRUNCATE
+            if is_cut and len(body) > MAX_MO_CHARACTERS:
                 body = body[:MAX_MO_CHARACTERS]
                 note = f"33111: {len(message.body)} characters, cut to {MAX_MO_CHARACTERS}"
         resource = self._add_resource(sid, sim, body, "received", mode)
         self._emit_event(NetworkEventKind.LISTED, sim, message.body, number, sid=sid, note=note)
         self._notify_observers(resource)
+
+    @property
+    def _drops_binary(self) -> bool:
+        return not self.product.has_modes and self._rules.binary_from_super_sim is BinaryFromSim.DROP
 
     # Read operations of the API
 
@@ -211,7 +245,12 @@ class CommandService:
         """Return one page of an account's list, newest first; raises ServiceError."""
         sim = self.find_sim(parameters.get("Sim", ""))
         commands = self._commands.list_oldest_first()
-        return select_commands(self.product, commands, parameters, sim.sid if sim else None, account_sid)
+        limit = self.product.max_page_size
+        limits = PageLimits(
+            accepted=limit if self._rules.large_page is LargePage.REFUSE else MAX_PAGE_SIZE, shown=limit
+        )
+        sim_sid = sim.sid if sim else None
+        return select_commands(self.product, commands, parameters, sim_sid, account_sid, limits)
 
     def delete(self, sid: str, account_sid: str | None = None) -> None:
         """Delete a resource; a message that is on its way is not recalled. Raises ServiceError."""
@@ -239,10 +278,15 @@ class CommandService:
             created_at=now,
             updated_at=now,
             mode=mode,
+            transport=sim.transport,
             delivery_receipt=delivery_receipt,
         )
         self._commands.add(resource)
         return resource
+
+    def _count_queued(self, sim: ServiceSim) -> int:
+        commands = self._commands.list_oldest_first()
+        return sum(each.sim is sim and each.status == "queued" for each in commands)
 
     def _withdraw(self, resource: CommandResource) -> None:
         """Give up what waits for the SIM of a Command that is no longer kept."""
@@ -291,4 +335,4 @@ class _DeliveryTracker:
             unattempted or not product.store_and_forward or (product.has_modes and resource.delivery_receipt)
         )
         if fails and resource.status != "failed":
-            self._service.fail(resource, UNSPECIFIED, "The Command could not be delivered to the SIM.")
+            self._service.fail(resource, UNSPECIFIED, NOT_DELIVERED)

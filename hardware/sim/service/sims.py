@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hardware.sim.service.callback_url import NO_WEBHOOK, Webhook
 from hardware.sim.service.dates import format_date
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from hardware.sim.service.fleets import Fleet, FleetCollection
     from hardware.sim.service.paging import Page
     from hardware.sim.service.product import Product
+
+Transport = Literal["sms", "ip"]
 
 LIST_KEY = "sims"
 SUPER_SIM_STATUSES = ("new", "ready", "active", "inactive", "scheduled")
@@ -56,6 +58,9 @@ class ServiceSim:
     iccid: str = ""
     status: str = "active"
     """Only `ready` and `active` SIMs send and receive."""
+    transport: Transport = "sms"
+    """`ip`: a Narrowband SIM with the vendor's SDK. No simulated module has that, so its Commands are moved
+    by hand."""
     friendly_name: str = ""
     fleet: Fleet | None = None
     """Super SIM: without a Fleet it neither sends nor receives Commands."""

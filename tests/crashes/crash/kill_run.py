@@ -15,7 +15,7 @@ from crash.invariants import CrashInvariants
 from crash.sandbox_env import INSTALLED_COMMAND, build_sandbox_env
 from hardware.sim.network.subscriber_queue import NetworkTiming
 from hardware.sim.service.errors import ServiceError
-from hardware.sim.service.rules import ServiceRules
+from hardware.sim.service.rules import LongText, ServiceRules
 
 TIMING = NetworkTiming(
     transit_s=0.005, acknowledgement_timeout_s=0.5, retry_delays_s=(0.2,), alert_delay_s=0.02
@@ -54,7 +54,7 @@ socket = "control.sock"
 
 def build_env(folder, seed, port=None, journal="journal.db", disk_log="", device="generic"):
     """Create the sandbox, not started, and the agent's folder; `disk_log` is the log of a `LoggedDisk`."""
-    rules = ServiceRules(split_long_text=True)
+    rules = ServiceRules(long_text=LongText.SPLIT)
     env = build_sandbox_env(folder, seed=seed, sim={"device": device}, rules=rules, timing=TIMING)
     audit_handlers.install_handlers(folder / "handlers", folder / "runs", disk_log)
     env.config.write_text(CONFIG.format(port=port or env.port, journal=journal))

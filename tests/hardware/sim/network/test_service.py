@@ -8,6 +8,8 @@ import pytest
 
 import pdu
 from hardware.sim.service.errors import ServiceError
+from hardware.sim.service.product import SUPER_SIM
+from hardware.sim.service.rules import BinaryFromSim, LongText, LongTextFromSim, MissingSim
 
 DAY = 86400
 ALL = ("super-sim", "programmable-wireless", "super-sim-beta")
@@ -167,7 +169,7 @@ def test_binary_command_arrives_as_octets(network_bench, create):
 
 def test_command_in_parts_is_delivered_with_its_last_part(make_network_bench):
     """If long texts may be split."""
-    bench = make_network_bench(split_long_text=True)
+    bench = make_network_bench(long_text=LongText.SPLIT)
     station = bench.add_station("super-sim", answers=[None, "silence"])
     resource = bench.services["super-sim"].create({"Sim": "sim-super-sim", "Payload": "x" * 200})
     bench.advance(1)
@@ -230,14 +232,18 @@ def test_message_from_a_beta_sim_is_not_listed(network_bench):
     assert all(service.list_page({}).rows == [] for service in network_bench.services.values())
 
 
-def test_long_text_from_a_sim(network_bench):
-    """Joined; Programmable Wireless cuts to 160 characters with note 33111, Super SIM shows all."""
+@pytest.mark.parametrize(
+    ("rule", "length", "note"), [(LongTextFromSim.TRUNCATE, 160, "33111"), (LongTextFromSim.KEEP, 200, "")]
+)
+def test_long_text_from_a_sim(make_network_bench, rule, length, note):
+    """Joined, and cut to 160 characters with note 33111 unless the rule says otherwise."""
+    bench = make_network_bench(long_text_from_sim=rule)
     for name, number in (("super-sim", "000"), ("programmable-wireless", "2936")):
-        network_bench.add_station(name).send_text("x" * 200, to=number)
-    network_bench.advance(1)
-    assert network_bench.services["super-sim"].list_page({}).rows[0].body == "x" * 200
-    assert network_bench.services["programmable-wireless"].list_page({}).rows[0].body == "x" * 160
-    assert [event.note[:5] for event in network_bench.events if event.kind == "listed"] == ["", "33111"]
+        bench.add_station(name).send_text("x" * 200, to=number)
+    bench.advance(1)
+    for name in ("super-sim", "programmable-wireless"):
+        assert bench.services[name].list_page({}).rows[0].body == "x" * length
+    assert [event.note[:5] for event in bench.events if event.kind == "listed"] == [note] * 2
 
 
 @pytest.mark.parametrize("text", ["temp {21.5} €", "pong\r\n", "Grüße ☃ \U0001f600", " "])
@@ -255,6 +261,48 @@ def test_binary_from_a_sim_is_base64(network_bench):
     network_bench.advance(1)
     (row,) = network_bench.services["programmable-wireless"].list_page({}).rows
     assert (row.body, row.mode) == ("AP8=", "binary")
+
+
+@pytest.mark.parametrize(("rule", "count"), [(BinaryFromSim.LIST, 1), (BinaryFromSim.DROP, 0)])
+def test_binary_from_a_super_sim(make_network_bench, rule, count):
+    """Not supported: told apart from text by a field that text has not, or not listed."""
+    bench = make_network_bench(binary_from_super_sim=rule)
+    station = bench.add_station("super-sim")
+    station.send_text(b"\x00\xff")
+    bench.advance(1)
+    rows = bench.services["super-sim"].list_page({}).rows
+    assert [(row.body, row.to_json(SUPER_SIM, ACCOUNT, ROOT)["payload_type"]) for row in rows] == [
+        ("AP8=", "binary")
+    ] * count
+    station.send_text("text")
+    bench.advance(1)
+    row = bench.services["super-sim"].list_page({}).rows[0]
+    assert "payload_type" not in row.to_json(SUPER_SIM, ACCOUNT, ROOT)
+    assert bench.events[-1].kind == "listed"
+
+
+def test_command_without_sim_is_a_rule(make_network_bench):
+    """The first line of the Super SIM document has no Sim."""
+    bench = make_network_bench(missing_sim=MissingSim.FIRST)
+    for name, service in bench.services.items():
+        resource = service.create({service.product.body_parameter: "x"})
+        assert resource.sim is bench.sims[name]
+
+
+def test_commands_to_a_narrowband_sim_wait(network_bench):
+    """Their transport is ip, no module gets them, and no more than a hundred wait (33118)."""
+    service = network_bench.services["programmable-wireless"]
+    sim = network_bench.sims["programmable-wireless"]
+    sim.transport = "ip"
+    station = network_bench.add_station("programmable-wireless")
+    for _ in range(100):
+        resource = service.create({"Sim": sim.sid, "Command": "x"})
+    assert resource.to_json(service.product, ACCOUNT, ROOT)["transport"] == "ip"
+    assert refusal(service.create, {"Sim": sim.sid, "Command": "x"}) == (400, 33118)
+    network_bench.advance(1)
+    assert (resource.status, station.received) == ("queued", [])
+    assert len(service.list_page({"Transport": "ip", "PageSize": "100"}).rows) == 100
+    assert service.list_page({"Transport": "sms"}).rows == []
 
 
 # What the API reads.
