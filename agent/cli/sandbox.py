@@ -20,6 +20,7 @@ from click.core import ParameterSource
 from agent.cli.common import EXIT_CONFIG, EXIT_FAILURE, exit_with_errors, print_json
 from agent.cli.sandbox_agents import following_agents
 from agent.cli.sandbox_modules import ModuleOptions, log_bytes_to, module_options, print_faults
+from agent.cli.sandbox_services import ServiceOptions, service_options
 from agent.common.config import ControlConfig
 
 if TYPE_CHECKING:
@@ -27,27 +28,6 @@ if TYPE_CHECKING:
 
 REPLAY_OPTIONS = ("replay", "no_delays", "link_dir", "as_json")
 """The options that a replayed recording takes."""
-
-
-def _parse_hosts(
-    _context: click.Context, _option: click.Parameter, texts: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Return the hosts as URLs have them: in lower case, without brackets and a dot at the end."""
-    from hardware.sim.service.callback_url import parse_callback_url
-
-    hosts = []
-    for text in texts:
-        bare = text.removeprefix("[").removesuffix("]")
-        try:
-            url = parse_callback_url(f"http://{f'[{bare}]' if ':' in bare else bare}/")
-        except ValueError:
-            url = None
-        if url is None or url.host != bare.lower():
-            raise click.BadParameter(
-                f"{text} is not a host name or an address, for example hooks.example.com"
-            )
-        hosts.append(url.host.removesuffix("."))
-    return tuple(hosts)
 
 
 def _parse_clock(_context: click.Context, _option: click.Parameter, text: str) -> SandboxClock:
@@ -66,20 +46,6 @@ def _parse_clock(_context: click.Context, _option: click.Parameter, text: str) -
     return SandboxClock(lambda: datetime.now(UTC), start_time=start_time, is_frozen="frozen" in words)
 
 
-def _parse_account(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
-    from hardware.sim.service.access import ACCOUNT_SID
-
-    if text is not None and not ACCOUNT_SID.fullmatch(text):
-        raise click.BadParameter(f"{text} is not AC and 32 hexadecimal digits")
-    return text
-
-
-def _parse_token(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
-    if text is not None and not (text and text.isascii() and text.isprintable() and " " not in text):
-        raise click.BadParameter("it must be printable ASCII characters without blanks")
-    return text
-
-
 @click.command()
 @click.option(
     "--listen",
@@ -96,52 +62,7 @@ def _parse_token(_context: click.Context, _option: click.Parameter, text: str | 
     "[default: modem-agent-sandbox below $XDG_RUNTIME_DIR or /tmp]",
 )
 @module_options
-@click.option(
-    "--allow-callback",
-    "callback_hosts",
-    multiple=True,
-    callback=_parse_hosts,
-    metavar="HOST",
-    help="A host that callbacks may call besides this machine; repeatable.",
-)
-@click.option(
-    "--allow-host",
-    "allowed_hosts",
-    multiple=True,
-    callback=_parse_hosts,
-    metavar="HOST",
-    help="A name by which clients may call the sandbox besides localhost and --listen; repeatable.",
-)
-@click.option(
-    "--supersim-port",
-    type=click.IntRange(0, 65535),
-    metavar="PORT",
-    help="A port with the paths of the vendor's Super SIM host, such as /v1/Commands; 0 takes a free port.",
-)
-@click.option(
-    "--wireless-port",
-    type=click.IntRange(0, 65535),
-    metavar="PORT",
-    help="The same for Programmable Wireless.",
-)
-@click.option(
-    "--open",
-    "is_open",
-    is_flag=True,
-    help="Accept any credentials, or none; otherwise the REST API of the services needs them.",
-)
-@click.option(
-    "--account",
-    callback=_parse_account,
-    metavar="SID",
-    help="SID of the account, AC and 32 hexadecimal digits.  [default: another one at each start]",
-)
-@click.option(
-    "--token",
-    callback=_parse_token,
-    metavar="TOKEN",
-    help="Auth token of the account; it also signs callbacks.  [default: another one at each start]",
-)
+@service_options
 @click.option(
     "--clock",
     "sandbox_clock",
@@ -186,18 +107,12 @@ def sandbox(
     listen: str,
     link_dir: Path | None,
     modules: ModuleOptions,
-    callback_hosts: tuple[str, ...],
-    allowed_hosts: tuple[str, ...],
-    supersim_port: int | None,
-    wireless_port: int | None,
-    account: str | None,
-    token: str | None,
+    services: ServiceOptions,
     sandbox_clock: SandboxClock,
     seed: int | None,
     agent_sockets: tuple[Path, ...],
     replay: Path | None,
     *,
-    is_open: bool,
     no_delays: bool,
     as_json: bool,
 ) -> None:
@@ -226,6 +141,8 @@ def sandbox(
     """
     if "list" in modules.faults:
         print_faults()
+        return
+    if services.print_list():
         return
     folder = (
         link_dir or Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / "modem-agent-sandbox"
@@ -262,6 +179,8 @@ def sandbox(
         )
     specs = modules.make_sim_specs()
     faults = modules.parse_faults(specs)
+    rules = services.make_rules()
+    services.check_faults()
 
     # The SIDs of a simulation are not secret; the seed is short, to be typed.
     drawn_seed = random.randrange(2**32) if seed is None else seed  # noqa: S311
@@ -273,19 +192,16 @@ def sandbox(
             link_dir=folder,
             clock=sandbox_clock,
             rng=rng,
-            credentials=AccountCredentials.draw(rng, account, token),
+            rules=rules,
+            credentials=AccountCredentials.draw(rng, services.account, services.token),
         )
         server = SandboxServer(
             box,
             (host.strip("[]"), int(port)),
-            callback_rules=CallbackRules(allowed_hosts=frozenset(callback_hosts)),
-            is_open=is_open,
-            product_ports={
-                base_path: number
-                for base_path, number in (("/supersim", supersim_port), ("/wireless", wireless_port))
-                if number is not None
-            },
-            allowed_hosts=allowed_hosts,
+            callback_rules=CallbackRules(allowed_hosts=frozenset(services.callback_hosts)),
+            is_open=services.is_open,
+            product_ports=services.product_ports,
+            allowed_hosts=services.allowed_hosts,
         )
         if modules.log_bytes is not None:
             log_bytes_to(box, modules.log_bytes)
@@ -296,8 +212,10 @@ def sandbox(
         try:
             for sim, fault in faults:
                 box.find_sim(sim).module.faults.add(fault)
+            for text in services.service_faults:
+                box.account.faults.add(text)
             description = {**server.describe(), "seed": drawn_seed}
-            _print_addresses(description, as_json=as_json, is_open=is_open)
+            _print_addresses(description, as_json=as_json, is_open=services.is_open)
             if not (sandbox_clock.is_running or as_json):
                 click.echo(
                     f"The clock is frozen at {sandbox_clock.now()}; POST {server.url}/sandbox/clock moves it."

@@ -9,7 +9,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,22 +51,19 @@ class ModuleOptions:
                 f"there is no profile {self.device}; there are {', '.join(list_profiles())}",
                 param_hint="--device",
             )
-        services = [_parse_sim(text) for text in self.sims] or [
-            (spec.service, spec.unique_name) for spec in DEFAULT_SIMS
-        ]
-        names = [name or service for service, name in services]
+        specs = [SimSpec(**_parse_sim(text)) for text in self.sims] or list(DEFAULT_SIMS)
+        names = [spec.name for spec in specs]
         pins = self._parse_pins(names)
         ports = self._parse_ports(names)
         return [
-            SimSpec(
-                service=service,
-                unique_name=name,
+            replace(
+                spec,
                 device=self.device,
                 baud=self.baud,
-                ports=ports[name or service],
-                **pins.get(name or service, {}),
+                ports=ports[spec.name],
+                **pins.get(spec.name, {}),
             )
-            for service, name in services
+            for spec in specs
         ]
 
     def parse_faults(self, specs: list[SimSpec]) -> list[tuple[str, str]]:
@@ -174,14 +171,44 @@ def _assign_each(texts: tuple[str, ...], names: list[str], option: str) -> Itera
         yield sim, value
 
 
-def _parse_sim(text: str) -> tuple[str, str | None]:
-    """Return service and unique name, None to choose one. Raises click.BadParameter."""
-    service, _, name = text.partition("=")
+def _parse_sim(text: str) -> dict[str, Any]:
+    """Return fields of SimSpec for `SERVICE[=NAME][:KEY=VALUE,...]`. Raises click.BadParameter."""
+    head, _, rest = text.partition(":")
+    service, _, name = head.partition("=")
     if service not in SERVICES:
         raise click.BadParameter(
             f"there is no service {service}; there are {', '.join(SERVICES)}", param_hint="--sim"
         )
-    return service, name or None
+    found: dict[str, Any] = {"service": service, "unique_name": name or None}
+    patterns = _sim_keys(service)
+    for item in rest.split(",") if rest else ():
+        key, _, value = item.partition("=")
+        if key not in patterns:
+            raise click.BadParameter(
+                f"{text}: there is no key {key}; there are {', '.join(patterns)}", param_hint="--sim"
+            )
+        pattern, meaning = patterns[key]
+        if not re.fullmatch(pattern, value):
+            raise click.BadParameter(f"{text}: {key} must be {meaning}", param_hint="--sim")
+        found[key] = value
+    return found
+
+
+def _sim_keys(service: str) -> dict[str, tuple[str, str]]:
+    """Return the allowed values and their description for each key of --sim."""
+    from hardware.sim.service.product import PRODUCTS
+    from hardware.sim.service.sims import SUPER_SIM_STATUSES, WIRELESS_STATUSES
+
+    product = PRODUCTS[service]
+    prefix = product.sim_sid_prefix
+    statuses = SUPER_SIM_STATUSES if product.has_fleets else WIRELESS_STATUSES
+    keys = {
+        "sid": (f"{prefix}[0-9a-fA-F]{{32}}", f"{prefix} and 32 hexadecimal digits"),
+        "status": ("|".join(statuses), f"one of {', '.join(statuses)}"),
+    }
+    if product.has_fleets:
+        return {**keys, "fleet": ("[^,]*", "a SID or a name")}
+    return {**keys, "transport": ("sms|ip", "sms or ip")}
 
 
 _PIN_KEYS = {
@@ -241,8 +268,10 @@ _OPTIONS = (
         "--sim",
         "sims",
         multiple=True,
-        metavar="SERVICE[=NAME]",
-        help="A SIM with a module of its own; repeatable.  [default: one for each service]",
+        metavar="SERVICE[=NAME][:KEY=VALUE,...]",
+        help="A SIM with a module of its own; repeatable. Keys: sid, status (in the service), fleet (SID or "
+        "name of a Super SIM's Fleet, which is made), transport (sms, or ip for a Narrowband SIM).  "
+        "[default: one for each service]",
     ),
     click.option(
         "--device",

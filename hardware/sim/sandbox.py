@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from hardware.sim.callbacks.sender import CallbackClient, CallbackRules
     from hardware.sim.network.subscriber_queue import NetworkTiming
     from hardware.sim.sandbox_clock import SandboxClock
-    from hardware.sim.service.rules import ServiceRules
+    from hardware.sim.service.resource import CommandResource
     from hardware.sim.service.service import CommandService
 
 MAX_EVENTS = 1000
@@ -274,9 +274,11 @@ class Sandbox:
                 imsi=sim_card.imsi,
                 iccid=sim_card.iccid,
                 status=spec.status,
+                transport=spec.transport,
                 created_at=now,
                 updated_at=now,
             ),
+            fleet=spec.fleet,
         )
         receive = module.receive
         if uart is not None:
@@ -408,10 +410,14 @@ class Sandbox:
 
     def redeliver(self, sid: str) -> None:
         """Deliver a Command again, as after a lost acknowledgement; raises ServiceError."""
+        service, _ = self.find_command(sid)
+        service.redeliver(sid)
+
+    def find_command(self, sid: str) -> tuple[CommandService, CommandResource]:
+        """Find a Command of any service and account; raises ServiceError."""
         for service in self.services.values():
             if service.has_command(sid):
-                service.redeliver(sid)
-                return
+                return service, service.fetch(sid)
         raise ServiceError(404, NO_SUCH_RESOURCE, f"There is no Command {sid}.")
 
     def lose_acknowledgements(self, name: str, count: int = 1) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hardware.sim.module.module import SimulatedModule
     from hardware.sim.module.ports import ModulePorts
     from hardware.sim.service.service import CommandService
+    from hardware.sim.service.sims import Transport
 
 _UNIQUE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 """A portable file name, since the link to the port has this name."""
@@ -47,6 +48,11 @@ class SimSpec:
     sid: str | None = None
     status: str = "active"
     """Status of the SIM in the service; only `ready` and `active` SIMs send and receive."""
+    fleet: str | None = None
+    """Super SIM: SID or unique name of its Fleet, which is made if there is none; None means the default one,
+    an empty text none."""
+    transport: Transport = "sms"
+    """`ip`: a Narrowband SIM of Programmable Wireless, whose Commands no module gets."""
     device: str = "generic"
     """Profile of the module."""
     baud: int | None = None

@@ -45,6 +45,9 @@ class CommandRoutes:
         resource = self._service.create(
             await parameters.parse_form(request), self._callers.find_account(request)
         )
+        failure = self._sandbox.account.faults.take_command_failure(request.path)
+        if failure is not None:
+            self._service.fail_after_transit(resource, failure.code)
         return web.json_response(self._resource_json(request, resource), status=201)
 
     async def fetch(self, request: web.Request) -> web.Response:

@@ -14,7 +14,6 @@
     GET  /sandbox/sims/NAME/faults           faults that wait or last ("faults"), and that occurred ("struck")
     DELETE /sandbox/sims/NAME/faults         cancel the faults
     GET  /sandbox/faults                     all faults by name
-    POST /sandbox/commands/SID/redeliver     deliver the same message again
     GET  /sandbox/events?after=N             network events after number N (the last 1000 are kept)
     GET  /sandbox/callbacks?after=N          callbacks after number N (the last 1000 are kept): what was sent,
                                              and when, and the answer or the failure of each try
@@ -89,7 +88,6 @@ class ControlRoutes:
             (f"{sim}/detach", self.detach),
             (f"{sim}/lose", self.lose_acknowledgements),
             (f"{sim}/faults", self.add_fault),
-            ("/sandbox/commands/{sid}/redeliver", self.redeliver),
             ("/sandbox/reset", self.reset),
         ):
             router.add_post(path, post)
@@ -182,10 +180,6 @@ class ControlRoutes:
     async def cancel_faults(self, request: web.Request) -> web.Response:
         self._find_sim(request).module.faults.cancel_all()
         return await self.show_faults(request)
-
-    async def redeliver(self, request: web.Request) -> web.Response:
-        self._sandbox.redeliver(request.match_info["sid"])
-        return web.json_response({}, status=202)
 
     async def reset(self, request: web.Request) -> web.Response:
         await self._reset()

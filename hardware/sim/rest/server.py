@@ -20,7 +20,9 @@ from hardware.sim.rest.console import ConsoleRoutes
 from hardware.sim.rest.control import ControlRoutes
 from hardware.sim.rest.host_check import HostCheck
 from hardware.sim.rest.protocol import JsonRequestHandler
+from hardware.sim.rest.request_faults import FaultyRequests
 from hardware.sim.rest.responses import errors_as_json, format_authority
+from hardware.sim.rest.service_control import ServiceControlRoutes
 from hardware.sim.rest.service_router import ServiceRouter
 from hardware.sim.rest.sims import FleetRoutes, SimRoutes
 from hardware.sim.service.product import PRODUCTS, PROGRAMMABLE_WIRELESS, SUPER_SIM
@@ -127,7 +129,10 @@ class SandboxServer:
     async def _start_serving(self) -> None:
         callers = Callers(self._access)
         clock = ClockRoutes(self.sandbox)
-        checks = (self._host_check.middleware(), clock.middleware(), callers.middleware())
+        checks = (
+            *(self._host_check.middleware(), clock.middleware(), callers.middleware()),
+            FaultyRequests(self.sandbox).middleware(),
+        )
         app = web.Application(middlewares=[errors_as_json, *checks])
         TokenRoutes(self._access).register(app.router)
         services = ServiceRouter(app.router, self._products_by_port)
@@ -137,6 +142,7 @@ class SandboxServer:
             SimRoutes(self.sandbox, product, callers).register(services)
         FleetRoutes(self.sandbox, callers).register(services)
         ControlRoutes(self.sandbox, lambda: self.url, self.describe, self.reset).register(app.router)
+        ServiceControlRoutes(self.sandbox).register(app.router)
         clock.register(app.router)
         ConsoleRoutes(self.console).register(app.router)
         self._runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=SHUTDOWN_TIMEOUT_S)

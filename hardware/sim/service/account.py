@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from hardware.sim.service.errors import NO_SUCH_RESOURCE, ServiceError
 from hardware.sim.service.fleets import FleetCollection
 from hardware.sim.service.product import PRODUCTS, PROGRAMMABLE_WIRELESS, SUPER_SIM
 from hardware.sim.service.request_faults import RequestFaults
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from hardware.sim.network.events import EventReporter
     from hardware.sim.network.network import SimulatedNetwork
+    from hardware.sim.service.product import Product
 
 DEFAULT_FLEET = "default"
 """Unique name of the Fleet to which all Super SIMs are assigned at the start."""
@@ -66,13 +68,27 @@ class ServiceAccount:
         }
         """By the name of their product."""
 
-    def add_sim(self, service: str, sim: ServiceSim) -> None:
-        """Add a SIM to the account, a service and the network; a Super SIM joins the default Fleet."""
+    def add_sim(self, service: str, sim: ServiceSim, fleet: str | None = None) -> None:
+        """Add a SIM to the account, a service and the network.
+
+        A Super SIM joins the Fleet with this SID or unique name, which is made if there is none; without a
+        name the default Fleet, with an empty one none.
+        """
         product = self.services[service].product
-        if product.has_fleets:
+        if product.has_fleets and fleet is None:
             sim.fleet = self._default_fleet
+        elif product.has_fleets and fleet:
+            sim.fleet = self.fleets.find(fleet) or self.fleets.add_named(fleet, DEFAULT_FLEET)
         self.sims[product.base_path].add(sim)
         self._connect(service, sim)
+
+    def find_sim(self, name: str) -> tuple[Product, ServiceSim]:
+        """Find a SIM of any product by SID or unique name; raises ServiceError."""
+        for collection in self.sims.values():
+            sim = collection.find(name)
+            if sim is not None:
+                return collection.product, sim
+        raise ServiceError(404, NO_SUCH_RESOURCE, f"There is no SIM {name}.")
 
     def _connect(self, service: str, sim: ServiceSim) -> None:
         self.services[service].add_sim(sim)

@@ -38,6 +38,7 @@ WEBHOOKS = ("SmsCommands", "IpCommands", "Commands")
 never called its URL."""
 DEFAULT_DATA_LIMIT_MB = 1000
 
+FLEET_SID = re.compile(r"HF[0-9a-fA-F]{32}")
 _SID = re.compile(r"HA[0-9a-fA-F]{32}")
 
 
@@ -120,6 +121,12 @@ class FleetCollection:
         )
         self._fleets[sid] = fleet
         return fleet
+
+    def add_named(self, name: str, network_access_profile: str) -> Fleet:
+        """Add a Fleet with this SID, or with this unique name and a drawn SID."""
+        if FLEET_SID.fullmatch(name):
+            return self.add(name, None, network_access_profile)
+        return self.add(f"HF{self._rng.getrandbits(128):032x}", name, network_access_profile)
 
     def create(self, parameters: Mapping[str, str]) -> Fleet:
         """Create a Fleet; raises ServiceError."""

@@ -15,9 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
-
 from hardware.sim.service.errors import TOO_MANY_REQUESTS, UNAVAILABLE, UNSPECIFIED, ServiceError
+from hardware.table import Limits, convert_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,15 +37,16 @@ MAX_OCCURRED = 1000
 """Number of the latest occurrences that are kept."""
 
 
-class RequestFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestFault:
     """One fault with its keys."""
 
     name: str
-    times: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 1
+    times: Annotated[int, Limits(ge=0, le=1_000_000)] = 1
     method: str = ""
     path: str = ""
-    seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 5.0
-    code: Annotated[int, msgspec.Meta(ge=1, le=99999)] = UNSPECIFIED
+    seconds: Annotated[float, Limits(ge=0, le=3600)] = 5.0
+    code: Annotated[int, Limits(ge=1, le=99999)] = UNSPECIFIED
 
     def to_error(self) -> ServiceError | None:
         """Return the error with which the request is answered, None if it is executed."""
@@ -119,7 +119,7 @@ def parse_request_fault(text: str) -> RequestFault:
     if "method" in keys:
         keys["method"] = keys["method"].upper()
     try:
-        return msgspec.convert({"name": name, **keys}, RequestFault, strict=False)
+        return convert_table({"name": name, **keys}, RequestFault, from_text=True)
     except ValueError as error:
         raise ValueError(f"fault {name}: {error}") from error
 

@@ -81,12 +81,12 @@ class ServiceRules:
         attribute, choices = name.replace("-", "_"), self.choices(name)
         if choices:
             if value not in choices:
-                raise ValueError(f"the rule {name} is one of {', '.join(choices)}, not {value}")
+                raise ValueError(f'the rule {name} is one of {", ".join(choices)}, not "{value}"')
             setattr(self, attribute, type(getattr(self, attribute))(value))
             return
         is_number = value.isascii() and value.isdecimal() and len(value) <= len(str(MAX_REQUESTS_PER_S))
         if not is_number or int(value) > MAX_REQUESTS_PER_S:
-            raise ValueError(f"the rule {name} is a number from 0 to {MAX_REQUESTS_PER_S}, not {value}")
+            raise ValueError(f'the rule {name} is a number from 0 to {MAX_REQUESTS_PER_S}, not "{value}"')
         setattr(self, attribute, int(value))
 
     def choices(self, name: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ import pytest
 from agent.at.transport.open import make_opener
 
 ACCOUNT = "AC" + "1" * 32
+SIM_SID = "HS" + "a" * 32
+FLEET_SID = "HF" + "b" * 32
 COMMAND = [sys.executable, "-c", "from agent.cli import main; main()"]
 
 
@@ -30,6 +33,9 @@ def test_invalid_listen_address_is_wrong_usage(cli_env, listen):
         (["frobnicate"], "there is no service frobnicate; there are super-sim, programmable-wireless"),
         (["super-sim=a", "super-sim=a"], "a"),
         (["super-sim=../x"], "x"),
+        (["super-sim:sid=DE1"], "super-sim:sid=DE1: sid must be HS and 32 hexadecimal digits"),
+        (["programmable-wireless:status=gone"], "status must be one of new, ready, active, suspended"),
+        (["programmable-wireless:fleet=x"], "there is no key fleet; there are sid, status, transport"),
     ],
 )
 def test_invalid_sim_is_wrong_usage(cli_env, sims, sentence):
@@ -129,6 +135,11 @@ def test_missing_extra_is_reported(cli_env, monkeypatch, name):
     assert len(result.stderr.splitlines()) == 1
 
 
+def _get(url, path):
+    with urllib.request.urlopen(url + path, timeout=20) as answer:
+        return json.load(answer)
+
+
 @pytest.mark.parametrize("form", ["--json", None])
 def test_sandbox_prints_its_addresses(cli_env, form):
     """One line of JSON, or a line for each SIM; then it runs until SIGTERM and removes its links."""
@@ -138,7 +149,7 @@ def test_sandbox_prints_its_addresses(cli_env, form):
         "--link-dir",
         str(cli_env.folder / "links"),
         "--sim",
-        "super-sim=meter",
+        f"super-sim=meter:sid={SIM_SID},status=inactive,fleet={FLEET_SID}",
         "--account",
         ACCOUNT,
         "--token",
@@ -149,6 +160,10 @@ def test_sandbox_prints_its_addresses(cli_env, form):
         "3",
         "--supersim-port",
         "0",
+        "--rule",
+        "long-text=split",
+        "--service-fault",
+        "unavailable",
     ]
     process = subprocess.Popen(
         [*COMMAND, "sandbox", *words, *([form] if form else [])], stdout=subprocess.PIPE, text=True
@@ -160,7 +175,9 @@ def test_sandbox_prints_its_addresses(cli_env, form):
             [sim] = description["sims"]
             assert (sim["unique_name"], sim["service"]) == ("meter", "super-sim")
             assert Path(sim["link"]).is_symlink()
-            assert sim["sid"].startswith("HS")
+            assert sim["sid"] == SIM_SID
+            assert _get(description["url"], "/sandbox/rules")["rules"]["long-text"] == "split"
+            assert _get(description["url"], "/sandbox/services/faults")["faults"] == ["unavailable"]
             assert (description["account"], description["token"]) == (ACCOUNT, "secret")
             assert description["url"].startswith("http://127.0.0.1:")
             assert description["product_urls"]["supersim"].startswith("http://127.0.0.1:")
@@ -225,6 +242,11 @@ def test_ports_and_pin_from_the_command_line(cli_env):
         (["--pin", "1234", "--replay", "FILE"], "--replay does not take --pin"),
         (["--clock", "soon"], 'soon: it must be a time such as "2026-11-01T00:00:00Z"'),
         (["--clock", "frozen,running"], "is not frozen, a time, or frozen,TIME"),
+        (["--rule", "long-text=keep"], 'the rule long-text is one of refuse, truncate, split, not "keep"'),
+        (["--rule", "nothing=x"], "there is no rule nothing; the rules are long-text"),
+        (["--service-fault", "nothing"], 'there is no fault "nothing" of the services'),
+        (["--service-fault", "late:seconds=nan"], "fault late: "),
+        (["--supersim-port", "65536"], "65536 is not in the range 0<=x<=65535"),
         (["--seed", "x"], "'x' is not a valid integer"),
         (["--open", "--replay", "FILE"], "--replay does not take --open"),
     ],
@@ -246,3 +268,14 @@ def test_invalid_callback_host_is_wrong_usage(cli_env, host):
     )
     assert result.exit_code == 2
     assert f"{host} is not a host name or an address, for example hooks.example.com" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [("--rule", "  sid-overrun=refuse|truncate|split  [default: refuse]"), ("--service-fault", "  times  ")],
+)
+def test_list_of_rules_and_faults(cli_env, option, line):
+    """The word `list` prints all of them."""
+    result = cli_env.run_bare("sandbox", option, "list")
+    assert result.exit_code == 0
+    assert any(each.startswith(line) for each in result.stdout.splitlines())
