@@ -56,6 +56,15 @@ async def test_rules_are_changed_while_the_sandbox_runs(http, control):
     assert (await http.post(WIRELESS, **with_sid))[0] == 400
 
 
+async def test_reset_restores_rules_and_faults(http, control):
+    """Those of the start."""
+    await control("rules", ucs2="refuse")
+    await control("services/faults", fault="unavailable:times=0")
+    await control("reset")
+    assert (await http.get("/sandbox/rules"))[1]["rules"]["ucs2"] == "accept"
+    assert (await http.get(SMS))[0] == 200
+
+
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
