@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import re
 import threading
 from collections.abc import Callable
@@ -20,9 +21,13 @@ from hardware.profile import DriverProfile
 from hardware.quirks import Quirk
 from hardware.sysfs import ROOT, find_usb_port
 
-DEFAULT_ON_PULSE_S, DEFAULT_OFF_PULSE_S, DEFAULT_OFF_TO_ON_S, DEFAULT_RESET_PULSE_S = 1.0, 3.0, 10.0, 0.5
-"""Used if neither configuration nor profile has a value. Most modules take 0.5 to 1 s for on and up to 3 s
-for off; the pause lets a module finish its shutdown (SIM7000: 1.8 to 6.9 s)."""
+DEFAULT_OFF_PULSE_S, DEFAULT_OFF_TO_ON_S, DEFAULT_RESET_PULSE_S = 3.0, 10.0, 0.5
+"""Used if neither configuration nor profile has a value. Most modules take up to 3 s for off; the pause lets a
+module finish its shutdown (SIM7000: 1.8 to 6.9 s)."""
+DEFAULT_ON_PULSES_S = (1.0, 2.0, 5.05)
+"""Lengths of successive pulses that switch on, if neither configuration nor profile has a value. The first is
+right for most modules, the second for those that need 1.5 s (SARA-R5, HL7800, EG25) and boards that delay the
+key, the third for Telit's LE910 and ME910."""
 USB_OFF_S = 2.0
 """Time between off and on of a USB device."""
 _USB_PATH = re.compile(r"\d+-\d+(\.\d+)*")
@@ -92,6 +97,7 @@ class GpioPowerSwitch:
         self._is_reset = config.gpio_drives == "reset"
         self.is_toggle = not self._is_reset
         kind = "reset line" if self._is_reset else "power key"
+        self._unknown_on_pulses = itertools.cycle(DEFAULT_ON_PULSES_S)
         self.name = f"the {kind} on {self._chip} line {config.gpio_line}"
         self._check_line()
 
@@ -109,7 +115,8 @@ class GpioPowerSwitch:
         await self.power_on(driver)
 
     async def power_on(self, driver: DriverProfile) -> None:
-        await self._pulse(self._config.pulse_on_s or driver.power_key_on_s or DEFAULT_ON_PULSE_S)
+        length_s = self._config.pulse_on_s or driver.power_key_on_s or next(self._unknown_on_pulses)
+        await self._pulse(length_s)
 
     async def _pulse(self, seconds: float) -> None:
         line, gpiod = self._config.gpio_line, self._gpiod

@@ -40,7 +40,7 @@ def check_port(port: object) -> str | None:
 def check_options(options: Mapping[str, object]) -> list[str]:
     """Return one clause for each unknown option and each invalid value. The value None means "not set"."""
     errors = [
-        f"{name} is not an option (the options are {', '.join(OPTION_NAMES)})"
+        f"{name} is not an option (the options are {', '.join((*OPTION_NAMES, 'port'))})"
         for name in options
         if name not in OPTION_NAMES
     ]

@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agent.handlers.api import Command
 from agent.handlers.builtin import BUILTINS
 from agent.handlers.directory import DirectoryContents, HandlerConfigError, read_directory
 from agent.handlers.runner import HandlerDeclaration, HandlerLoadError, Runner
-from agent.handlers.spec import HandlerSpec
+from agent.handlers.spec import HandlerOptions, HandlerSpec
 
 __all__ = ["HandlerConfigError", "HandlerRegistry", "HandlerSpec", "load_registry"]
 
@@ -192,19 +192,7 @@ def _executable_spec(name: str, path: Path, contents: DirectoryContents) -> Hand
 
 
 def _function_spec(file: Path, declaration: HandlerDeclaration) -> HandlerSpec:
-    return HandlerSpec(
-        f"{file.name}:{declaration.function}",
-        "python",
-        file=file,
-        function=declaration.function,
-        words=tuple(dict.fromkeys(word.casefold() for word in declaration.words)),
-        json_keys=declaration.json_keys,
-        prefixes=declaration.prefixes,
-        ports=declaration.ports,
-        default=declaration.default,
-        line=declaration.line,
-        repeatable=declaration.repeatable,
-        timeout_s=declaration.timeout_s,
-        max_age_s=declaration.max_age_s,
-        reply_to=declaration.reply_to,
-    )
+    options: dict[str, Any] = {each.name: getattr(declaration, each.name) for each in fields(HandlerOptions)}
+    options["words"] = tuple(dict.fromkeys(word.casefold() for word in declaration.words))
+    name = f"{file.name}:{declaration.function}"
+    return HandlerSpec(name, "python", file=file, function=declaration.function, **options)

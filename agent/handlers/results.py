@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 
+from agent.handlers.spec import HandlerOptions
+
 EXHAUSTION_ERRNOS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS)
 """Errors of a host that is out of files, memory or processes: temporary, and not the handler's fault."""
 
@@ -49,20 +51,10 @@ HandlerResult = Finished | Failed | TimedOut | RetryLater | NotStarted
 
 
 @dataclass(frozen=True, slots=True)
-class HandlerDeclaration:
+class HandlerDeclaration(HandlerOptions):
     """A handler function, as declared by its Python file."""
 
     function: str
-    line: int = 0
-    words: tuple[str, ...] = ()
-    json_keys: tuple[str, ...] = ()
-    prefixes: tuple[bytes, ...] = ()
-    ports: tuple[int, ...] = ()
-    default: bool = False
-    repeatable: bool = False
-    timeout_s: float | None = None
-    max_age_s: float | None = None
-    reply_to: str | None = None
     errors: tuple[str, ...] = ()
     """One clause for each mistake in the declaration."""
 

@@ -9,8 +9,31 @@ from typing import Literal
 HandlerKind = Literal["executable", "python", "builtin"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandlerOptions:
+    """Which Commands a handler gets, and how it runs."""
+
+    words: tuple[str, ...] = ()
+    """First words of texts. Upper and lower case are the same."""
+    json_keys: tuple[str, ...] = ()
+    prefixes: tuple[bytes, ...] = ()
+    ports: tuple[int, ...] = ()
+    """Application ports (23.040 9.2.3.24.4)."""
+    default: bool = False
+    """True if it gets all Commands that no other handler takes."""
+    line: int = 0
+    """Line of a function in its file."""
+    repeatable: bool = False
+    timeout_s: float | None = None
+    """None: the value of agent.toml applies."""
+    max_age_s: float | None = None
+    """None: the value of agent.toml applies."""
+    reply_to: str | None = None
+    """Number that replies go to; None: the sender."""
+
+
 @dataclass(frozen=True, slots=True)
-class HandlerSpec:
+class HandlerSpec(HandlerOptions):
     """A handler. Its name is unique and does not change over a restart: the journal stores it."""
 
     name: str
@@ -22,23 +45,6 @@ class HandlerSpec:
     """Name of the function in the Python file; None for an executable."""
     then: Path | None = None
     """NAME.then, the action that runs after the reply of an executable."""
-    words: tuple[str, ...] = ()
-    """First words of texts, case folded."""
-    json_keys: tuple[str, ...] = ()
-    prefixes: tuple[bytes, ...] = ()
-    ports: tuple[int, ...] = ()
-    """Application ports (23.040 9.2.3.24.4)."""
-    default: bool = False
-    """True if it gets all Commands that no other handler takes."""
-    line: int = 0
-    """Line of the function in its file."""
-    repeatable: bool = False
-    timeout_s: float | None = None
-    """None: the value of agent.toml applies."""
-    max_age_s: float | None = None
-    """None: the value of agent.toml applies."""
-    reply_to: str | None = None
-    """Number that replies go to; None: the sender."""
     error: str = ""
     """Why it cannot be used: then its Commands fail."""
 

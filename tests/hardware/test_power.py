@@ -140,6 +140,15 @@ async def test_power_on_is_one_pulse(gpiod, sleep_durations):
     assert gpiod.request[3].output_value == "inactive"
 
 
+async def test_unknown_module_gets_longer_pulses(gpiod, sleep_durations):
+    """Without a profile successive pulses have the lengths that modules need, and then begin again."""
+    key = GpioPowerSwitch(FakePowerConfig())
+    for _ in range(4):
+        await key.power_on(DriverProfile())
+    await key.power_on(DRIVER)
+    assert sleep_durations == [1.0, 2.0, 5.05, 1.0, 0.5]
+
+
 async def test_unsafe_reset_line_is_never_used(gpiod, sleep_durations):
     """It may leave the module beyond recovery."""
     line = GpioPowerSwitch(FakePowerConfig(gpio_drives="reset"))

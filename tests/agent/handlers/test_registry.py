@@ -168,7 +168,7 @@ async def test_registry_is_loaded_from_directory(handler_directory):
     handler_directory.write_executable("Led.then", "")
     handler_directory.write("Led.toml", 'repeatable = true\nreply_to = "2936"')
     device = handler_directory.write_python("device.py", "")
-    declared = HandlerDeclaration("temp", 7, words=("Temp", "TEMP"), timeout_s=5.0, repeatable=True)
+    declared = HandlerDeclaration("temp", line=7, words=("Temp", "TEMP"), timeout_s=5.0, repeatable=True)
     registry = await load_registry(handler_directory.path, StubRunner(device=[declared]))
     led, temp = registry.match(Command.of("led")), registry.match(Command.of("temp"))
     assert (led.name, led.then, led.repeatable, led.reply_to) == (
@@ -184,11 +184,11 @@ async def test_registry_is_loaded_from_directory(handler_directory):
 @pytest.mark.parametrize(
     ("other", "trigger"),
     [
-        (HandlerDeclaration("f", 3, words=("LED",)), 'the word "led"'),
-        (HandlerDeclaration("f", 3, json_keys=("key",)), 'the JSON key "key"'),
-        (HandlerDeclaration("f", 3, prefixes=(b"\x01\xab",)), "the binary prefix 01AB"),
-        (HandlerDeclaration("f", 3, ports=(2948,)), "application port 2948"),
-        (HandlerDeclaration("f", 3, default=True), "all other Commands (default)"),
+        (HandlerDeclaration("f", line=3, words=("LED",)), 'the word "led"'),
+        (HandlerDeclaration("f", line=3, json_keys=("key",)), 'the JSON key "key"'),
+        (HandlerDeclaration("f", line=3, prefixes=(b"\x01\xab",)), "the binary prefix 01AB"),
+        (HandlerDeclaration("f", line=3, ports=(2948,)), "application port 2948"),
+        (HandlerDeclaration("f", line=3, default=True), "all other Commands (default)"),
     ],
 )
 async def test_two_handlers_for_one_trigger_cannot_be_used(handler_directory, other, trigger):
@@ -197,7 +197,7 @@ async def test_two_handlers_for_one_trigger_cannot_be_used(handler_directory, ot
     handler_directory.write_python("a.py", "")
     handler_directory.write_python("b.py", "")
     first_file = HandlerDeclaration(
-        "g", 9, json_keys=("key",), prefixes=(b"\x01\xab",), ports=(2948,), default=True
+        "g", line=9, json_keys=("key",), prefixes=(b"\x01\xab",), ports=(2948,), default=True
     )
     registry = await load_registry(handler_directory.path, StubRunner(a=[first_file], b=[other]))
     assert list(registry.unusable) == ["b.py:f"]
@@ -243,7 +243,7 @@ async def test_all_errors_are_reported_at_once(handler_directory):
         a="/h/a.py line 3: SyntaxError",
         b=[
             HandlerDeclaration(
-                "f", 4, words=("temp",), errors=("timeout_s must be more", "max_age_s must be more")
+                "f", line=4, words=("temp",), errors=("timeout_s must be more", "max_age_s must be more")
             )
         ],
         c=[],

@@ -48,9 +48,9 @@ def test_fault_is_parsed(text, fault):
         ("late:colour=1", "fault late: .*colour"),
         ("late:seconds=soon", "fault late: .*seconds"),
         ("refused:refusal=NO", "fault refused: .*ERROR, CME"),
-        ("mute:for=nan", r"fault mute: .*\$\.for"),
-        ("late:seconds=inf", r"fault late: .*\$\.seconds"),
-        ("mute:after=-1", r"fault mute: .*\$\.after"),
+        ("mute:for=nan", r"fault mute: for must be a number"),
+        ("late:seconds=inf", "fault late: seconds must be a number"),
+        ("mute:after=-1", "fault mute: after must be a number"),
     ],
 )
 def test_invalid_fault_is_refused(text, sentence):
