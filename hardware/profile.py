@@ -107,8 +107,9 @@ class SimulatorProfile:
         default_factory=lambda: {"+CREG": 2, "+CGREG": 5, "+CEREG": 5}
     )
     """Highest `<n>` of each command that reports the registration."""
-    takes_list_mode: bool = False
-    """True if +CMGL and +CMGR take a second value: 1 leaves the status of the messages as it is (SIMCom)."""
+    takes_list_mode: bool = True
+    """True if +CMGL and +CMGR take a second value: 1 leaves the status of the messages as it is. 27.005 has
+    none, but SIMCom's older modules and programs written for them have."""
     network_scan_s: float = 0.0
     """Duration of +COPS=?."""
     announces_pin_unlock: bool = False

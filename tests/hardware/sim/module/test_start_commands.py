@@ -173,8 +173,8 @@ def test_changed_indicator_is_reported(module_bench):
 
 
 def test_second_value_of_lists(make_running_bench):
-    """SIMCom's <mode> 1 leaves unread messages unread; other modules refuse it."""
-    bench = make_running_bench(takes_list_mode=True)
+    """SIMCom's <mode> 1 leaves unread messages unread; a profile may refuse it."""
+    bench = make_running_bench()
     bench.deliver()
     assert "+CMGR: 0," in bench.at("+CMGR=1,1")
     assert "+CMGL: 1,0," in bench.at("+CMGL=4,1")
