@@ -34,6 +34,7 @@ class ModuleOptions:
     device: str
     baud: int | None
     pins: tuple[str, ...]
+    answers: tuple[str, ...]
     faults: tuple[str, ...]
     tcp: tuple[str, ...]
     unix: tuple[str, ...]
@@ -54,6 +55,7 @@ class ModuleOptions:
         specs = [SimSpec(**_parse_sim(text)) for text in self.sims] or list(DEFAULT_SIMS)
         names = [spec.name for spec in specs]
         pins = self._parse_pins(names)
+        answers = self._parse_answers(names)
         ports = self._parse_ports(names)
         return [
             replace(
@@ -61,6 +63,7 @@ class ModuleOptions:
                 device=self.device,
                 baud=self.baud,
                 ports=ports[spec.name],
+                answers=answers[spec.name],
                 **pins.get(spec.name, {}),
             )
             for spec in specs
@@ -86,6 +89,20 @@ class ModuleOptions:
         for text in self.pins:
             value, sims = _split_target(text, names, "--pin")
             found |= dict.fromkeys(sims, _parse_pin(value))
+        return found
+
+    def _parse_answers(self, names: list[str]) -> dict[str, tuple[str, ...]]:
+        from hardware.sim.module.scripted_answers import AnswerError, parse_answer
+
+        found: dict[str, tuple[str, ...]] = dict.fromkeys(names, ())
+        for text in self.answers:
+            answer, sims = _split_target(text, names, "--answer")
+            try:
+                parse_answer(answer)
+            except AnswerError as error:
+                raise click.BadParameter(str(error), param_hint="--answer") from None
+            for sim in sims:
+                found[sim] += (answer,)
         return found
 
     def _parse_ports(self, names: list[str]) -> dict[str, PortSpec]:
@@ -295,6 +312,15 @@ _OPTIONS = (
         metavar="PIN[:KEY=VALUE,...][@SIM]",
         help="PIN of all SIMs or of one; repeatable. Keys: puk (default 12345678), tries (left for the PIN; "
         "0: the SIM asks for the PUK), puk-tries.",
+    ),
+    click.option(
+        "--answer",
+        "answers",
+        multiple=True,
+        metavar="COMMAND=ANSWER[@SIM]",
+        help="Answer a command that is not simulated; repeatable. With values: NAME=VALUES=>ANSWER, with "
+        "any: NAME=*=>ANSWER. \\n separates lines; a line is text, a final result code or `wait SECONDS`. "
+        "URCs may follow. An @ in an answer is \\x40.",
     ),
     click.option(
         "--fault",

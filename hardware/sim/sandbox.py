@@ -254,6 +254,8 @@ class Sandbox:
             write=write,
         )
         module.faults.port = ports
+        for answer in spec.answers:
+            module.context.answers.add(answer)
         sim = SandboxSim(
             spec=spec,
             sid=sid,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hardware.sim.module.port_access import PortAccess
+from hardware.sim.module.scripted_answers import parse_answer
 from hardware.sim.module.sim_card import SimCard
 from hardware.sim.module.socket_port import SocketPort, TcpAddress
 from hardware.sim.service.product import PRODUCTS
@@ -66,6 +67,8 @@ class SimSpec:
     puk_retries: int = 10
     """0 together with no PIN retries: the SIM is blocked for good."""
     ports: PortSpec = field(default_factory=PortSpec)
+    answers: tuple[str, ...] = ()
+    """Scripted answers of the module, as `hardware.sim.module.scripted_answers` describes them."""
 
     @property
     def name(self) -> str:
@@ -121,11 +124,13 @@ class SandboxSim:
 
 
 def check_sims(specs: Sequence[SimSpec]) -> None:
-    """Raise ValueError with one sentence if a service is unknown or two names conflict."""
+    """Raise ValueError with one sentence for an unknown service, conflicting names, or a wrong answer."""
     seen: set[str] = set()
     for spec in specs:
         if spec.service not in PRODUCTS:
             raise ValueError(f"there is no service {spec.service}; the services are {', '.join(PRODUCTS)}")
+        for answer in spec.answers:
+            parse_answer(answer)
         if not _UNIQUE_NAME.fullmatch(spec.name):
             raise ValueError(f"the unique name {spec.name!r} is not usable as a file name")
         for name in (spec.name, spec.sid):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from hardware.sim.module.response_writer import ResponseWriter
+from hardware.sim.module.scripted_answers import ScriptedAnswers
 from hardware.sim.module.settings import Settings, factory_settings
 from hardware.sim.module.sim_card import SimAccess
 from hardware.sim.module.stores import CombinedStore, FixedStore
@@ -95,6 +96,8 @@ class ModuleContext:
         }
         """The message stores by their name in +CPMS. SM is on the SIM, the others are in the module."""
         self.message_profiles: dict[int, MessageProfile] = {}
+        self.answers = ScriptedAnswers(profile.answers)
+        """Answers to commands that are not simulated, or instead of the simulated ones."""
         self.log = ModuleLog()
         self.output_batch = output_batch
         self.output = ResponseWriter(self.settings, profile, output_batch.write)

@@ -13,6 +13,10 @@
                                              {"fault": "final-lost:command=+CMGS,times=2"}
     GET  /sandbox/sims/NAME/faults           faults that wait or last ("faults"), and that occurred ("struck")
     DELETE /sandbox/sims/NAME/faults         cancel the faults
+    POST /sandbox/sims/NAME/answers          script an answer to a command:
+                                             {"answer": "+CGPSINFO=+CGPSINFO: 4807.0380,N"}
+    GET  /sandbox/sims/NAME/answers          the answers that were added
+    DELETE /sandbox/sims/NAME/answers        remove them, or that to ?command=
     GET  /sandbox/faults                     all faults by name
     GET  /sandbox/events?after=N             network events after number N (the last 1000 are kept)
     GET  /sandbox/callbacks?after=N          callbacks after number N (the last 1000 are kept): what was sent,

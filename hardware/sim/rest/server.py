@@ -14,6 +14,7 @@ from hardware.sim.callbacks.http_client import CallbackHttpClient
 from hardware.sim.console.console import Console
 from hardware.sim.module.port_access import PortNotOffered
 from hardware.sim.rest.access import Callers, TokenRoutes
+from hardware.sim.rest.answers import AnswerRoutes
 from hardware.sim.rest.clock import ClockRoutes
 from hardware.sim.rest.commands import CommandRoutes
 from hardware.sim.rest.console import ConsoleRoutes
@@ -144,6 +145,7 @@ class SandboxServer:
         ControlRoutes(self.sandbox, lambda: self.url, self.describe, self.reset).register(app.router)
         ServiceControlRoutes(self.sandbox).register(app.router)
         clock.register(app.router)
+        AnswerRoutes(self.sandbox).register(app.router)
         ConsoleRoutes(self.console).register(app.router)
         self._runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
         await self._runner.setup()

@@ -65,6 +65,8 @@ def test_invalid_baud_rate_is_wrong_usage(cli_env, rate):
         (["--pin", "1234:tries=4"], "tries must be 0 to 3"),
         (["--pin", "1234:retries=1"], "there is no key retries; there are puk, tries, puk-tries"),
         (["--pin", "1234@x"], "1234@x: there is no SIM x; there are super-sim, programmable-wireless"),
+        (["--answer", "+X"], "+X is not COMMAND=ANSWER, for example '+CGPSINFO=+CGPSINFO: ,,,,,,,,'"),
+        (["--answer", "+X=a@b"], "+X=a@b: there is no SIM b"),
         (["--tcp", "7000"], "7000 is not HOST:PORT, for example 127.0.0.1:7000"),
         (["--tcp", "::1:7000"], "::1:7000 is not HOST:PORT"),
         (["--tcp", "127.0.0.1:70000"], "is not HOST:PORT"),
@@ -205,7 +207,8 @@ def test_ports_and_pin_from_the_command_line(cli_env):
     words = f"""--listen 127.0.0.1:0 --link-dir {folder}/links --json
         --sim super-sim=meter --sim super-sim=lamp --tcp 127.0.0.1:0 --unix {folder}/port@meter
         --mode 0666 --group {os.getgid()}
-        --pin 4321:tries=1@meter --log-bytes {folder}/bytes""".split()
+        --pin 4321:tries=1@meter --answer +CGPSINFO=none@meter --answer +CGPSINFO=here
+        --log-bytes {folder}/bytes""".split()
     process = subprocess.Popen([*COMMAND, "sandbox", *words], stdout=subprocess.PIPE, text=True)
     try:
         meter, lamp = json.loads(process.stdout.readline())["sims"]
@@ -215,7 +218,7 @@ def test_ports_and_pin_from_the_command_line(cli_env):
         make_opener(meter["tcp"])  # an agent's port
         host, port = meter["tcp"].removeprefix("socket://").split(":")
         with socket.create_connection((host, int(port)), timeout=10) as client:
-            client.sendall(b"ATE0+CPIN?\r")
+            client.sendall(b"ATE0+CPIN?;+CGPSINFO\r")
             answer = b""
             while not answer.endswith(b"OK\r\n"):
                 answer += client.recv(100)
@@ -226,9 +229,9 @@ def test_ports_and_pin_from_the_command_line(cli_env):
     finally:
         process.terminate()
         process.communicate(timeout=20)
-    assert b"\r\n+CPIN: SIM PIN\r\n" in answer
+    assert b"\r\n+CPIN: SIM PIN\r\n\r\nhere\r\n" in answer
     log = (folder / "bytes").read_text().splitlines()
-    assert any(line.endswith(r" meter > ATE0+CPIN?\r") for line in log)
+    assert any(line.endswith(r" meter > ATE0+CPIN?;+CGPSINFO\r") for line in log)
     assert any(r" lamp | \r\nRDY\r\n" in line for line in log)
 
 

@@ -20,6 +20,7 @@ from hardware.sim.module.commands import (
     state,
 )
 from hardware.sim.module.errors import plain_error
+from hardware.sim.module.scripted_answers import play_answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,12 +60,14 @@ def commands_for(profile: SimulatorProfile) -> dict[str, CommandDef]:
 def execute_command(
     command: ParsedCommand, commands: Mapping[str, CommandDef], module: ModuleParts
 ) -> CommandOutcome:
-    """Execute one command; raises CommandError. Fixed answers of the profile come first."""
-    if command.text in module.profile.answers:
-        text = module.profile.answers[command.text]
-        return [text] if text else []
+    """Execute one command; raises CommandError. Scripted answers come first."""
+    answers = module.context.answers
+    if (scripted := answers.find(command)) is not None:
+        return play_answer(module, scripted)
     definition = commands.get(command.name)
     if definition is None:
+        if command.form is CommandForm.TEST and answers.knows(command.name):
+            return []
         raise plain_error()
     if command.form is CommandForm.TEST:
         return [] if definition.test is None else _with_prefix(command.name, definition.test(module))

@@ -127,7 +127,7 @@ def test_invalid_commands_are_refused(module_bench, command, answer):
         "+CSAS=0,0",
         "+CRES=0,0",
         "+CMMS=0,0",
-        "+CMGL=4,0",
+        "+CMGL=4,0,0",
         "+CMGD=1,0,0",
         "+CMGS=15,0",
         "+CMGW=15,0,0",

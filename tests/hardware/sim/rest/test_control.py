@@ -92,6 +92,23 @@ async def fault(http, text, sim="super-sim"):
 
 
 @pytest.mark.usefixtures("wait_until_reachable")
+async def test_answers_are_scripted_and_removed(http, sandbox):
+    """For one module; all of them, or that to one command."""
+    path = "/sandbox/sims/super-sim/answers"
+    for answer in ("+CGPSINFO=here", r"+CGPS=1=>OK\n+CGPS: ready"):
+        status, body = await http("POST", path, data=json.dumps({"answer": answer}))
+    assert (status, body["answers"]) == (201, ["+CGPSINFO=here", r"+CGPS=1=>OK\n+CGPS: ready"])
+    assert (await http.get(path))[1] == body
+    assert (await http.get("/sandbox/sims/super-sim-beta/answers"))[1] == {"answers": []}
+    status, body = await http("DELETE", f"{path}?command=+CGPS%3D1")
+    assert (status, body) == (200, {"answers": ["+CGPSINFO=here"]})
+    assert (await http("DELETE", f"{path}?command=%2BCGPS"))[0] == 404
+    assert (await http("DELETE", path))[1] == {"answers": []}
+    status, body = await http("POST", path, data=json.dumps({"answer": "+CGPS=1=OK"}))
+    assert status == 400
+    assert "written NAME=VALUES=>ANSWER" in body["message"]
+
+
 async def test_faults_are_added_and_cancelled(http, sandbox):
     """With the syntax of faults, for one module; waiting and active faults are removed."""
     assert (await http.get("/sandbox/faults"))[1] == {"faults": FAULT_DESCRIPTIONS}
