@@ -34,7 +34,7 @@ class EventStream:
         """Pass an event on, and copy it for the clients."""
         self._emit(event)
         if self._followers and event.severity > Severity.DEBUG:
-            item = _to_json(event, self._wall_clock())
+            item = {"at": self._wall_clock(), **event_to_json(event)}
             for follower in self._followers:
                 follower.waiting.append(item)
                 follower.arrived.set()
@@ -42,8 +42,7 @@ class EventStream:
     async def follow(self) -> AsyncIterator[Mapping[str, Any]]:
         """Yield each event from now on.
 
-        An event has `at` (seconds since 1970), `kind`, `message` and `severity`, and if they apply `command`
-        and `reply` (numbers in the journal), `sid`, and the content of the SMS message as `text` or `hex`.
+        An event has `at` (seconds since 1970) and what `event_to_json` returns.
         """
         follower = _Follower()
         self._followers[follower] = None
@@ -57,7 +56,12 @@ class EventStream:
             del self._followers[follower]
 
 
-def _to_json(event: Event, at: float) -> dict[str, Any]:
+def event_to_json(event: Event) -> dict[str, Any]:
+    """Return an event as JSON values.
+
+    They are `kind`, `message` and `severity`, and if they apply `command` and `reply` (numbers in the
+    journal), `sid`, and the content of the SMS message as `text` or `hex`.
+    """
     fields = {
         "command": event.command_id,
         "sid": event.sid,
@@ -66,7 +70,6 @@ def _to_json(event: Event, at: float) -> dict[str, Any]:
         "hex": event.content.hex() if isinstance(event.content, bytes) else None,
     }
     return {
-        "at": at,
         "kind": str(event.kind),
         "message": event.message,
         "severity": event.severity.name.lower(),

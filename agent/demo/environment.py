@@ -29,6 +29,8 @@ from agent.common.config import (
 )
 from agent.common.events import Event, EventKind
 from agent.daemon.agent import Agent
+from agent.daemon.event_stream import event_to_json
+from hardware.sim.console.agent_reports import AgentReporter
 from hardware.sim.network.events import NetworkEvent
 from hardware.sim.rest.server import SandboxServer
 from hardware.sim.sandbox import Sandbox
@@ -114,7 +116,10 @@ async def run_environment(
     (handlers / "demo.py").write_text(HANDLER_SOURCE)
     ready: dict[str, asyncio.Event] = {name: asyncio.Event() for name, _ in SIMS}
 
+    reporters: dict[str, AgentReporter] = {}
+
     def on_agent_event(name: str, event: Event) -> None:
+        reporters[name].report(event_to_json(event))
         if event.kind == EventKind.SESSION:
             ready[name].set()
         observe(name, event)
@@ -131,6 +136,9 @@ async def run_environment(
         await server.start()
         stack.push_async_callback(server.stop)
         http = await stack.enter_async_context(aiohttp.ClientSession())
+        for name, _ in SIMS:
+            reporters[name] = server.console.add_agent(name)
+            reporters[name].set_state(sandbox.find_sim(name), "in the demo", is_connected=True)
         agents = [
             Agent(_make_config(folder, name, service), partial(on_agent_event, name))
             for name, service in SIMS

@@ -98,6 +98,11 @@ class SandboxSim:
         """The link to the port of the module."""
         return self.ports.pty.link
 
+    @property
+    def addresses(self) -> list[str]:
+        """The link and the address of each socket, as an agent or another program takes them."""
+        return [str(self.link), *self._describe_sockets().values()]
+
     def describe(self, root_url: str) -> dict[str, object]:
         """Return names, URLs and numbers for clients; `root_url` precedes the product's path."""
         product = self.service.product

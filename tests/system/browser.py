@@ -136,6 +136,9 @@ class BrowserPage:
         path.write_bytes(base64.b64decode(shot["data"]))
 
     async def close(self):
+        """End the browser, with the processes that it has started."""
+        self._session = None
+        await self.call("Browser.close")
         self._reader.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._reader
@@ -165,8 +168,11 @@ async def run_browser(folder: Path):
         url = f"ws://127.0.0.1:{port}{path}"
         async with aiohttp.ClientSession() as http, http.ws_connect(url, max_msg_size=0) as socket:
             page = BrowserPage(socket)
-            yield page
-            await page.close()
+            try:
+                yield page
+            finally:
+                await page.close()
+        await asyncio.wait_for(process.wait(), START_TIMEOUT_S)
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

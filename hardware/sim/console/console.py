@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from hardware.sim.console.feed import ConsoleFeed
@@ -30,7 +31,7 @@ class Console:
 
     def start(self) -> None:
         """Begin to record; the sandbox is started."""
-        self._run = f"{self._sandbox.clock.now().timestamp() * 1000:.0f}"
+        self._run = f"{asyncio.get_running_loop().time() * 1e6:.0f}"
         self._feed.open()
         self._recorder.start()
 

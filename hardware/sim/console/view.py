@@ -101,7 +101,7 @@ class ConsoleView:
             "module": sim.spec.device,
             "running": module.power.is_running,
             "registration": REGISTRATION_WORDS.get(module.registration.stat, "not registered"),
-            "port": str(sim.link),
+            "ports": sim.addresses,
             "port_open": sim.ports.is_open,
             "number": f"+{sim.sim_card.phone_number}",
             "iccid": sim.sim_card.iccid,

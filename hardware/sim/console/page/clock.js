@@ -35,6 +35,7 @@ export function connectClock() {
         onclick: () => change(span === "idle" ? { until: "idle" } : { advance: span }, "The clock was moved") },
         span === "idle" ? label : `+${label}`)),
   );
+  byId("clock-controls").append(el("button", { type: "button", class: "small", id: "begin-anew", onclick: beginAnew }, "Reset"));
   setInterval(() => frozenAt === null && offset !== 0 && show(), 1000);
 }
 
@@ -43,4 +44,9 @@ async function change(wanted, words) {
   if (answer === null) return;
   setClock(answer);
   announce(words);
+}
+
+async function beginAnew() {
+  if (!confirm("Forget all Commands, messages, callbacks and faults, and begin anew with the same SIMs and ports?")) return;
+  if ((await attempt(() => post("/sandbox/reset"))) !== null) announce("The sandbox has begun anew");
 }

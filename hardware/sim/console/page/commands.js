@@ -122,12 +122,23 @@ function commandNode(sid, command) {
     },
     el("span", { class: `state state-${row.status}` }, row.status),
     el("span", { class: "body" }, el("span", { class: "unseen" }, fromSim ? "from the SIM: " : "to the SIM: "),
-      row.body || el("i", {}, "empty")),
+      bodyText(row)),
     el("span", { class: "meta" }, `${fromSim ? "from" : "to"} ${row.sim}`),
     el("time", { datetime: row.created }, formatTime(row.created, 0)),
   );
   return el("li", { class: `item${fromSim ? " from-sim" : ""}`, "data-sid": sid, "data-created": row.created },
     head, open ? pathNode(sid, command) : null);
+}
+
+/** The text of a Command, or its octets; a service has binary contents in base64. */
+function bodyText(row) {
+  if (row.mode !== "binary") return row.body || el("i", {}, "empty");
+  try {
+    const octets = [...atob(row.body.replace(/=+$/, ""))];
+    return el("span", { class: "mono" }, octets.map((octet) => octet.charCodeAt(0).toString(16).padStart(2, "0")).join(" "));
+  } catch {
+    return row.body;
+  }
 }
 
 /** The steps of a conversation: of the Command and of the messages that answer it, in order. */

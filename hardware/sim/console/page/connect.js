@@ -8,11 +8,14 @@ export async function showConnection() {
   const box = await attempt(() => get("/sandbox/"));
   if (box === null) return;
   setCredentials(box.account, box.token);
-  const pairs = [
+  const urls = [
     ["Super SIM", box.base_urls.supersim],
     ["Programmable Wireless", box.base_urls.wireless],
+    ...Object.entries(box.product_urls || {}).map(([name, url]) => [`Own port of ${name}`, url]),
     ["Account", box.account],
     ["Token", box.token],
+  ];
+  const others = [
     ["API key", box.api_key.sid],
     ["API key secret", box.api_key.secret],
     ["Token URL", box.token_url],
@@ -20,12 +23,21 @@ export async function showConnection() {
     ["Client secret", box.client.secret],
   ];
   byId("connect-body").replaceChildren(
-    el("dl", {}, pairs.map(([name, text]) => [el("dt", {}, name), el("dd", {}, el("span", { class: "mono" }, text), " ", copyButton(text, name))])),
-    el("p", { class: "hint" }, "The services take the account with its token, the API key, or a bearer token of the token URL; with --open anything."),
+    listOf(urls),
+    el("details", {}, el("summary", {}, "API key and bearer tokens"), listOf(others)),
+    el("p", { class: "hint" }, "The services accept the account with its token, the API key, or a bearer token; with --open anything."),
     el("h3", {}, "Send a Command"),
-    box.sims.slice(0, 5).map((sim) => example(sim, box)),
-    el("p", { class: "hint" }, "The simulation is controlled below ", el("a", { href: "/sandbox/" }, "/sandbox/"), ", see hardware/README.md."),
+    ...box.sims.slice(0, 5).map((sim) => example(sim, box)),
+    el("p", { class: "hint" }, "Programs control the simulation below ", el("a", { href: "/sandbox/" }, "/sandbox/"),
+      "; the README of hardware describes it."),
   );
+}
+
+function listOf(pairs) {
+  return el("dl", {}, pairs.map(([name, text]) => [
+    el("dt", {}, name),
+    el("dd", { class: "address" }, el("span", { class: "mono" }, text), copyButton(text, name)),
+  ]));
 }
 
 function example(sim, box) {
