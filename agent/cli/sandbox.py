@@ -74,6 +74,15 @@ def _parse_clock(_context: click.Context, _option: click.Parameter, text: str) -
     "POST /sandbox/clock moves it.",
 )
 @click.option(
+    "--part-gap",
+    "part_gap_s",
+    type=click.FloatRange(0, 3600),
+    default=0.2,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time between the parts of a long message to a SIM.",
+)
+@click.option(
     "--seed",
     type=int,
     metavar="N",
@@ -109,6 +118,7 @@ def sandbox(
     modules: ModuleOptions,
     services: ServiceOptions,
     sandbox_clock: SandboxClock,
+    part_gap_s: float,
     seed: int | None,
     agent_sockets: tuple[Path, ...],
     replay: Path | None,
@@ -130,6 +140,7 @@ def sandbox(
     Faults happen at once, after a time, or at a command:
       --fault store-full  --fault reboot-silent:after=60@super-sim
       --fault final-lost:command=+CMGS,times=2
+      --fault message-lost:chance=0.1 --fault message-delayed:seconds=1-20
     While the sandbox runs:
       curl http://127.0.0.1:8480/sandbox/sims/super-sim/faults -d '{"fault": "mute:for=20"}'
 
@@ -167,6 +178,7 @@ def sandbox(
             f"{listen} is not HOST:PORT, for example 127.0.0.1:8480", param_hint="--listen"
         )
     from hardware.sim.callbacks.sender import CallbackRules
+    from hardware.sim.network.subscriber_queue import NetworkTiming
     from hardware.sim.sandbox import Sandbox
     from hardware.sim.service.access import AccountCredentials
 
@@ -191,6 +203,7 @@ def sandbox(
             sims=specs,
             link_dir=folder,
             clock=sandbox_clock,
+            timing=NetworkTiming(part_gap_s=part_gap_s),
             rng=rng,
             rules=rules,
             credentials=AccountCredentials.draw(rng, services.account, services.token),
@@ -211,7 +224,7 @@ def sandbox(
         await server.start()
         try:
             for sim, fault in faults:
-                box.find_sim(sim).module.faults.add(fault)
+                box.find_sim(sim).faults.add(fault)
             for text in services.service_faults:
                 box.account.faults.add(text)
             description = {**server.describe(), "seed": drawn_seed}

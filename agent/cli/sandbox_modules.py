@@ -70,14 +70,15 @@ class ModuleOptions:
         ]
 
     def parse_faults(self, specs: list[SimSpec]) -> list[tuple[str, str]]:
-        """Return the name of a SIM and a fault of its module for each. Raises click.BadParameter."""
-        from hardware.sim.fault_spec import FaultError, parse_fault
+        """Return the name of a SIM and one of its faults for each. Raises click.BadParameter."""
+        from hardware.sim.fault_text import FaultError
+        from hardware.sim.sandbox_faults import check_fault
 
         faults = []
         for text in self.faults:
             fault, sims = _split_target(text, [spec.name for spec in specs], "--fault")
             try:
-                parse_fault(fault)
+                check_fault(fault)
             except FaultError as error:
                 raise click.BadParameter(str(error), param_hint="--fault") from None
             faults += [(sim, fault) for sim in sims]
@@ -151,15 +152,21 @@ def log_bytes_to(box: Sandbox, target: str) -> None:
 
 
 def print_faults() -> None:
-    """Print each fault with its effect on the module, and the keys."""
+    """Print each fault of modules and of the network with its effect, and the keys of both."""
     from hardware.sim import fault_spec
+    from hardware.sim.network import faults as network_faults
 
-    width = max(map(len, fault_spec.FAULT_DESCRIPTIONS))
-    click.echo("A fault is NAME or NAME:KEY=VALUE,KEY=VALUE. The module ...")
-    for name, meaning in fault_spec.FAULT_DESCRIPTIONS.items():
-        click.echo(f"  {name:<{width}}  {meaning}")
-    keys = inspect.getdoc(fault_spec) or ""
-    click.echo(f"Keys:\n{textwrap.indent(textwrap.dedent(keys[keys.index('    after ') :]), '  ')}")
+    click.echo("A fault is NAME or NAME:KEY=VALUE,KEY=VALUE.")
+    for heading, descriptions, module in (
+        ("The module ...", fault_spec.FAULT_DESCRIPTIONS, fault_spec),
+        ("In the network ...", network_faults.NETWORK_FAULT_DESCRIPTIONS, network_faults),
+    ):
+        width = max(map(len, descriptions))
+        click.echo(heading)
+        for name, meaning in descriptions.items():
+            click.echo(f"  {name:<{width}}  {meaning}")
+        keys = (inspect.getdoc(module) or "").partition("\n\n    ")[2]
+        click.echo(f"Keys:\n{textwrap.indent(textwrap.dedent(f'    {keys}'), '  ')}")
 
 
 def _split_target(text: str, names: list[str], option: str) -> tuple[str, list[str]]:
@@ -327,7 +334,7 @@ _OPTIONS = (
         "faults",
         multiple=True,
         metavar="NAME[:KEY=VALUE,...][@SIM]",
-        help="Inject a fault into all modules, or into that of one SIM; repeatable. "
+        help="Inject a fault into all modules and their messages, or those of one SIM; repeatable. "
         "--fault list shows all names and keys.",
     ),
     click.option(

@@ -19,8 +19,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from hardware.sim.fault_text import FaultError, Seconds, convert_fault, split_fault
 from hardware.sim.module.errors import parse_error
-from hardware.table import Limits, convert_table
+from hardware.table import Limits
 
 FAULT_DESCRIPTIONS = {
     "mute": "ignores its input and writes nothing; a restart from outside ends it",
@@ -59,14 +60,6 @@ _DEFAULTS = {
 """The keys of some faults that have other defaults than `Fault` has."""
 
 
-class FaultError(ValueError):
-    """The specification of a fault is invalid; the text is one sentence."""
-
-
-Seconds = Annotated[float, Limits(ge=0, le=1e9)]
-"""A time from now; neither `nan` nor `inf`, which no timer takes."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
     """One fault with its keys."""
@@ -85,13 +78,11 @@ class Fault:
 
 def parse_fault(text: str) -> Fault:
     """Parse `NAME:key=value,...`; raises FaultError."""
-    name, _, rest = text.partition(":")
-    if name not in FAULT_DESCRIPTIONS:
-        raise FaultError(f'there is no fault "{name}"; the faults are {", ".join(FAULT_DESCRIPTIONS)}')
-    keys = _DEFAULTS.get(name, {}) | dict(item.partition("=")[::2] for item in rest.split(",") if item)
+    name, given = split_fault(text, FAULT_DESCRIPTIONS)
+    keys = _DEFAULTS.get(name, {}) | given
     keys["command"] = keys.get("command", "").upper()
     try:
         parse_error(keys.get("refusal", "ERROR"))
-        return convert_table({"name": name, **keys}, Fault, from_text=True, names={"for": "for_"})
     except ValueError as error:
         raise FaultError(f"fault {name}: {error}") from error
+    return convert_fault(name, keys, Fault)

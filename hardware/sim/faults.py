@@ -13,7 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from hardware.sim.fault_spec import Fault, FaultError, parse_fault
+from hardware.sim.fault_spec import Fault, parse_fault
+from hardware.sim.fault_text import FaultError
 from hardware.sim.module.command_parser import CommandForm, ParsedCommand
 from hardware.sim.module.context import BoundedList, ModuleContext
 from hardware.sim.module.errors import parse_error
@@ -107,6 +108,8 @@ class FaultInjector:
         """The module's port, needed by the faults in `PORT_FAULTS`."""
         self.triggered: list[str] = BoundedList()
         """Names of the faults that occurred, in order."""
+        self.on_triggered: Callable[[str], None] = lambda _: None
+        """Called with the name of each fault that occurs."""
 
     def add(self, text: str) -> None:
         """Add a fault, `NAME` or `NAME:key=value,...`; raises FaultError."""
@@ -123,9 +126,11 @@ class FaultInjector:
             raise FaultError(f"fault {fault.name} needs a port, and this module has none")
         return self.port
 
-    def describe(self) -> dict[str, object]:
+    def describe(self) -> dict[str, list[object]]:
         """Return the faults that wait, may still occur or last, and the names of those that occurred."""
-        faults = [{"fault": added.text, "waits": added.timer is not None} for added in self._faults]
+        faults: list[object] = [
+            {"fault": added.text, "waits": added.timer is not None} for added in self._faults
+        ]
         return {"faults": faults, "struck": list(self.triggered)}
 
     def cancel_all(self) -> None:
@@ -271,6 +276,7 @@ class FaultInjector:
         """Count one occurrence. A fault that is used up is removed; one that lasts for a time, at its end."""
         added.remaining -= 1
         self.triggered.append(added.fault.name)
+        self.on_triggered(added.fault.name)
         if not added.remaining and added.fault.name not in FAULT_ENDINGS:
             self._remove(added)
         return added.fault

@@ -9,6 +9,7 @@ time of the clock, which is an argument, as the randomness is.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,12 +23,15 @@ from hardware.sim.callbacks.record import CallbackState
 from hardware.sim.callbacks.sender import CallbackSender
 from hardware.sim.callbacks.status import StatusNotifier
 from hardware.sim.client_activity import ClientActivity, SettleTimes
+from hardware.sim.fault_spec import FAULT_DESCRIPTIONS
 from hardware.sim.module.module import SimulatedModule
 from hardware.sim.module.ports import LineDirection, ModulePorts
 from hardware.sim.module.pty import Pty
 from hardware.sim.module.uart import UartLink
 from hardware.sim.network.events import EventReporter, NetworkEvent, NetworkEventKind
 from hardware.sim.network.network import SEARCHING, SimulatedNetwork
+from hardware.sim.network.subscriber_queue import NetworkTiming
+from hardware.sim.sandbox_faults import SimFaults
 from hardware.sim.sandbox_sim import (
     DEFAULT_SIMS,
     SandboxSim,
@@ -42,19 +46,20 @@ from hardware.sim.service.rules import ServiceRules
 from hardware.sim.service.sims import ServiceSim
 
 if TYPE_CHECKING:
-    import random
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from hardware.sim.callbacks.record import Callback
     from hardware.sim.callbacks.sender import CallbackClient, CallbackRules
-    from hardware.sim.network.subscriber_queue import NetworkTiming
     from hardware.sim.sandbox_clock import SandboxClock
     from hardware.sim.service.resource import CommandResource
     from hardware.sim.service.service import CommandService
 
 MAX_EVENTS = 1000
 """Number of the latest events that are kept for later requests."""
+
+DEFAULT_TIMING = NetworkTiming(part_gap_s=0.2)
+"""A gap between the parts of a long message, as there is in every real network."""
 
 SandboxObserver = Callable[[SandboxSim | None, NetworkEvent], None]
 """Gets each event with its SIM, None if it concerns no single SIM."""
@@ -78,7 +83,7 @@ class Sandbox:
         clock: SandboxClock,
         rng: random.Random,
         rules: ServiceRules | None = None,
-        timing: NetworkTiming | None = None,
+        timing: NetworkTiming = DEFAULT_TIMING,
         credentials: AccountCredentials | None = None,
     ) -> None:
         check_sims(sims)
@@ -189,7 +194,8 @@ class Sandbox:
     def _make_network(self) -> None:
         now = self.clock.now
         events = EventReporter(now, self._record_event)
-        self._network = SimulatedNetwork(self.clock, now, events, timing=self._timing)
+        chances = random.Random(self._rng.getrandbits(64))  # noqa: S311 - the chances of faults
+        self._network = SimulatedNetwork(self.clock, now, events, timing=self._timing, rng=chances)
         self.rules = replace(self._initial_rules)
         self._account = ServiceAccount(self._network, now, self._rng, events, self.rules)
 
@@ -238,6 +244,21 @@ class Sandbox:
                 spec.ports.make_sockets(),
                 partial(self._record_bytes, spec.name),
             )
+        now = self.clock.now()
+        self.account.add_sim(
+            spec.service,
+            ServiceSim(
+                sid=sid,
+                unique_name=spec.name,
+                imsi=sim_card.imsi,
+                iccid=sim_card.iccid,
+                status=spec.status,
+                transport=spec.transport,
+                created_at=now,
+                updated_at=now,
+            ),
+            fleet=spec.fleet,
+        )
         device = profile.load_simulator_profile(spec.device)
         if spec.baud is not None:
             device = replace(device, baud=spec.baud)
@@ -256,6 +277,7 @@ class Sandbox:
         module.faults.port = ports
         for answer in spec.answers:
             module.context.answers.add(answer)
+        module.faults.on_triggered = partial(self._record_module_fault, sim_card.imsi)
         sim = SandboxSim(
             spec=spec,
             sid=sid,
@@ -263,25 +285,11 @@ class Sandbox:
             sim_card=sim_card,
             module=module,
             ports=ports,
+            faults=SimFaults(module.faults, self.network.faults_of(sim_card.imsi)),
         )
         self.sims[spec.name] = sim
         self._by_imsi[sim_card.imsi] = sim
         self._by_sid[sid] = sim
-        now = self.clock.now()
-        self.account.add_sim(
-            spec.service,
-            ServiceSim(
-                sid=sid,
-                unique_name=spec.name,
-                imsi=sim_card.imsi,
-                iccid=sim_card.iccid,
-                status=spec.status,
-                transport=spec.transport,
-                created_at=now,
-                updated_at=now,
-            ),
-            fleet=spec.fleet,
-        )
         receive = module.receive
         if uart is not None:
             uart.start(module.receive)
@@ -323,6 +331,12 @@ class Sandbox:
         self.events.append((self._event_count, sim, event))
         for observer in self._observers:
             observer(sim, event)
+
+    def _record_module_fault(self, imsi: str, name: str) -> None:
+        note = f"{name}: the module {FAULT_DESCRIPTIONS[name]}"
+        self._record_event(
+            NetworkEvent(kind=NetworkEventKind.FAULT, at=self.clock.now(), imsi=imsi, note=note)
+        )
 
     def _record_callback(self, callback: Callback) -> None:
         for observer in self._callback_observers:

@@ -10,6 +10,7 @@ from hardware.sim.module.port_access import PortAccess
 from hardware.sim.module.scripted_answers import parse_answer
 from hardware.sim.module.sim_card import SimCard
 from hardware.sim.module.socket_port import SocketPort, TcpAddress
+from hardware.sim.sandbox_faults import SimFaults
 from hardware.sim.service.product import PRODUCTS
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ class SandboxSim:
     sim_card: SimCard
     module: SimulatedModule
     ports: ModulePorts
+    faults: SimFaults
+    """Faults of the module, and of the messages to and from it."""
 
     @property
     def unique_name(self) -> str:

@@ -29,6 +29,10 @@ class TimerGroup:
         """True while no call is pending."""
         return not self._pending
 
+    def time(self) -> float:
+        """Return the monotonic time in seconds."""
+        return self._scheduler.time()
+
     def call_later(
         self, delay_s: float, callback: Callable[[*Arguments], object], /, *args: *Arguments
     ) -> TimerHandle:

@@ -105,7 +105,7 @@ class ConsoleView:
             "port_open": sim.ports.is_open,
             "number": f"+{sim.sim_card.phone_number}",
             "iccid": sim.sim_card.iccid,
-            "faults": module.faults.describe()["faults"],
+            "faults": sim.faults.describe()["faults"],
         }
 
     def _find_command(self, sid: str) -> CommandResource | None:

@@ -46,6 +46,8 @@ class NetworkEventKind(StrEnum):
     """A try of a callback was not answered 2xx; the note says why, and whether another one follows."""
     CALLBACK_NOT_SENT = "callback_not_sent"
     """A callback was not sent; the note says why."""
+    FAULT = "fault"
+    """A fault of the network or of the module occurred; the note begins with its name."""
     CLOCK = "clock"
     """The clock of the sandbox was moved, frozen or started again; it concerns no single SIM."""
     RESET = "reset"

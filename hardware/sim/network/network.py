@@ -7,12 +7,16 @@ the subscription. The network does no I/O and has no clock of its own.
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pdu
 from hardware.sim.network.events import NetworkEventKind
+from hardware.sim.network.faults import MessageRate, NetworkFaults
+from hardware.sim.network.message_path import MessagePath
 from hardware.sim.network.subscriber_queue import DeliveryListener, MtMessage, NetworkTiming, SubscriberQueue
 from hardware.sim.timers import TimerGroup
 
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from hardware.sim.interfaces import MobileStation, Scheduler
+    from hardware.sim.interfaces import Arguments, MobileStation, Scheduler
     from hardware.sim.network.events import EventReporter
 
 MAX_MO_MESSAGES = 10_000
@@ -34,6 +38,7 @@ SEARCHING = 2
 DENIED = 3
 UNIDENTIFIED_SUBSCRIBER = 28
 NETWORK_OUT_OF_ORDER = 38
+CONGESTION = 42
 INVALID_MANDATORY_INFORMATION = 96
 TPDU_NOT_SUPPORTED = 0xB0
 INVALID_ADDRESS = 0xC3
@@ -73,6 +78,7 @@ class SimulatedNetwork:
         events: EventReporter,
         *,
         timing: NetworkTiming | None = None,
+        rng: random.Random | None = None,
     ) -> None:
         self.timing = timing or NetworkTiming()
         self.mo_messages: deque[MoMessage] = deque(maxlen=MAX_MO_MESSAGES)
@@ -81,19 +87,37 @@ class SimulatedNetwork:
         self._events = events
         self._scheduler = scheduler
         self._timers = TimerGroup(scheduler)
+        self._rng = rng or random.Random(0)  # noqa: S311 - the chances of faults
         self._assembler = pdu.Assembler()
         self._subscriptions: dict[str, Subscription] = {}
         self._queues: dict[str, SubscriberQueue] = {}
         self._attached: dict[MobileStation, SubscriberQueue] = {}
         """The queue with which each module attached last; another module may have replaced it there."""
+        self._to_sim: dict[str, MessagePath] = {}
+        self._from_sim: dict[str, MessagePath] = {}
+        self._submit_rates: dict[str, MessageRate] = {}
+        """Messages from each SIM whose rate is limited."""
 
     def subscribe(self, subscription: Subscription) -> None:
         """Add a SIM."""
         imsi = subscription.imsi
         self._subscriptions[imsi] = subscription
+        faults = NetworkFaults(self._scheduler.time, self._rng)
         self._queues[imsi] = SubscriberQueue(
-            imsi, timers=self._timers, timing=self.timing, events=self._events
+            imsi, timers=self._timers, timing=self.timing, events=self._events, faults=faults
         )
+        self._to_sim[imsi] = MessagePath("to_sim", faults, self._timers)
+        self._from_sim[imsi] = MessagePath("from_sim", faults, self._timers)
+
+    def faults_of(self, imsi: str) -> NetworkFaults:
+        """Return the faults of the messages to and from a SIM."""
+        return self._queues[imsi].faults
+
+    def call_later(
+        self, delay_s: float, callback: Callable[[*Arguments], object], /, *args: *Arguments
+    ) -> None:
+        """Call `callback(*args)` after `delay_s` seconds, unless the network is closed before."""
+        self._timers.call_later(delay_s, callback, *args)
 
     def close(self) -> None:
         """Cancel everything that is scheduled."""
@@ -131,7 +155,16 @@ class SimulatedNetwork:
             listener=listener,
             store_and_forward=store_and_forward,
         )
-        self._timers.call_later(self.timing.transit_s, self._queues[imsi].enqueue, message)
+        arrives = self._to_sim[imsi].carry(
+            lambda: self._queues[imsi].enqueue(message),
+            transit_s=self.timing.transit_s,
+            arrive_again=lambda: self.redeliver(imsi, message),
+            report=partial(self._report_fault, imsi, message.sender, message.body, sid),
+        )
+        if not arrives and listener is not None:
+            # The service believes that the message is on its way, until the validity period is over.
+            self._timers.call_later(self.timing.transit_s, listener.attempted)
+            self._timers.call_later(self.timing.validity_s, listener.gave_up)
         return message
 
     def redeliver(self, imsi: str, message: MtMessage) -> None:
@@ -156,7 +189,7 @@ class SimulatedNetwork:
 
     def lose_acknowledgements(self, imsi: str, count: int = 1) -> None:
         """Drop the next acknowledgements of this SIM's module on the way to the service centre."""
-        self._queues[imsi].acks_to_drop += count
+        self.faults_of(imsi).add(f"acknowledgement-lost:times={count}")
 
     def count_waiting(self, imsi: str) -> int:
         """Return how many messages wait for this SIM, the one in flight included."""
@@ -242,12 +275,41 @@ class SimulatedNetwork:
         if not message.destination_address.number:
             station.submitted(token, INVALID_ADDRESS)
             return
+        number, body = str(message.destination_address), _submitted_body(message)
+        report = partial(self._report_fault, queue.imsi, number, body, None)
+        if queue.faults.strike("transmission-lost", "from_sim"):
+            report("transmission-lost: the network gets nothing, and the module no answer")
+            return
+        if self._is_over_rate(queue):
+            report("rate-limited: refused with cause 42, congestion")
+            station.submitted(token, CONGESTION)
+            return
         self._accept_submit(queue, message)
+        if queue.faults.strike("acknowledgement-lost", "from_sim"):
+            report("acknowledgement-lost: the network has the message, the module gets no answer")
+            return
         station.submitted(token, None)
+
+    def _is_over_rate(self, queue: SubscriberQueue) -> bool:
+        """Return True if the SIM has sent as many messages as a fault allows within a minute."""
+        fault = queue.faults.find("rate-limited", "from_sim")
+        if fault is None:
+            return False
+        now, rate = self._scheduler.time(), self._submit_rates.setdefault(queue.imsi, MessageRate())
+        if rate.wait_s(now, fault.rate) > 0:
+            queue.faults.strike("rate-limited", "from_sim")
+            return True
+        rate.count(now)
+        return False
+
+    def _report_fault(
+        self, imsi: str, number: str, body: str | bytes | None, sid: str | None, note: str
+    ) -> None:
+        self._events.report(NetworkEventKind.FAULT, imsi, number, body, sid=sid, note=note)
 
     def _accept_submit(self, queue: SubscriberQueue, message: pdu.Submit) -> None:
         number = str(message.destination_address)
-        body = message.text if message.text is not None else message.data
+        body = _submitted_body(message)
         self._events.report(NetworkEventKind.ORIGINATED, queue.imsi, number, body)
         if message.status_report_request:
             self._send_status_report(queue, message)
@@ -263,22 +325,42 @@ class SimulatedNetwork:
                 part_count=len(whole.parts),
             )
             self.mo_messages.append(complete)
-            self._subscriptions[queue.imsi].on_mo_message(complete)
+            arrive = partial(self._subscriptions[queue.imsi].on_mo_message, complete)
+            self._from_sim[queue.imsi].carry(
+                arrive,
+                transit_s=None,
+                arrive_again=arrive,
+                report=partial(self._report_fault, queue.imsi, number, complete.body, None),
+            )
 
     def _send_status_report(self, queue: SubscriberQueue, message: pdu.Submit) -> None:
-        """Report the message as delivered (TP-ST 0): the service receives everything at once."""
+        """Report the message as delivered (TP-ST 0): the service receives everything at once.
+
+        Faults lose the report, or give it another status.
+        """
+        number = str(message.destination_address)
+        report_fault = partial(self._report_fault, queue.imsi, number, None, None)
+        if queue.faults.strike("receipt-lost", "from_sim"):
+            report_fault("receipt-lost: the module gets no status report")
+            return
+        failed = queue.faults.strike("receipt-failed", "from_sim")
+        if failed:
+            report_fault(f"receipt-failed: the status report has TP-ST {failed.status}")
         now = pdu.Timestamp.of(self._wall_clock())
         report = pdu.StatusReport(
             message_reference=message.message_reference,
             recipient_address=message.destination_address,
             service_centre_timestamp=now,
             discharge_time=now,
-            status=0,
+            status=failed.status if failed else 0,
         )
-        number = str(message.destination_address)
         self._timers.call_later(
             self.timing.transit_s, queue.enqueue, MtMessage(tpdu=report, sender=number, body=None)
         )
+
+
+def _submitted_body(message: pdu.Submit) -> str | bytes | None:
+    return message.text if message.text is not None else message.data
 
 
 def _joined_body(whole: pdu.Assembled) -> str | bytes:

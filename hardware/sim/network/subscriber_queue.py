@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING, Protocol
 import pdu
 from hardware.sim.interfaces import FCS_MEMORY_EXCEEDED, RP_MEMORY_EXCEEDED
 from hardware.sim.network.events import NetworkEventKind
+from hardware.sim.network.faults import MessageRate
 
 if TYPE_CHECKING:
     from hardware.sim.interfaces import MobileStation, TimerHandle
     from hardware.sim.network.events import EventReporter
+    from hardware.sim.network.faults import NetworkFaults
     from hardware.sim.timers import TimerGroup
 
 SERVICE_CENTRE = pdu.Address.parse("+447700900000")
@@ -46,6 +48,9 @@ class NetworkTiming:
     """From RP-SMMA or an attach to the next attempt."""
     validity_s: float = 86400.0
     """Validity period: the service tries for 24 hours."""
+    part_gap_s: float = 0.0
+    """From one part of a long message to the attempt to deliver the next one. A real one takes a second or
+    more: each part is a transaction of its own."""
 
 
 class DeliveryListener(Protocol):
@@ -59,6 +64,10 @@ class DeliveryListener(Protocol):
 
     def gave_up(self) -> None:
         """Called when no further attempt will be made."""
+
+    @property
+    def wants_receipt(self) -> bool:
+        """True if a delivery receipt was requested."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -91,6 +100,7 @@ class SubscriberQueue:
         timers: TimerGroup,
         timing: NetworkTiming,
         events: EventReporter,
+        faults: NetworkFaults,
     ) -> None:
         self.imsi = imsi
         self.station: MobileStation | None = None
@@ -98,8 +108,7 @@ class SubscriberQueue:
         """False while the module is out of radio coverage."""
         self.messages: OrderedDict[MtMessage, None] = OrderedDict()
         """In order of arrival."""
-        self.acks_to_drop = 0
-        """Number of the next acknowledgements that will be lost."""
+        self.faults = faults
         self._timers = timers
         self._timing = timing
         self._events = events
@@ -109,6 +118,14 @@ class SubscriberQueue:
         self._last_reference = 255
         self._memory_full = False
         self._offer_timer: TimerHandle | None = None
+        self._rate: MessageRate | None = None
+        """Messages to the SIM, from the first time that its rate is limited."""
+        self._next_part_at = 0.0
+        """Time of the earliest attempt to deliver the next part of the message in `_last_part`."""
+        self._last_part: tuple[pdu.Address, int] | None = None
+        """Originating address and reference of the long message of which a part was acknowledged last."""
+        self._limited_message: MtMessage | None = None
+        """The message whose wait for the limited rate has been reported."""
 
     @property
     def is_reachable(self) -> bool:
@@ -161,8 +178,7 @@ class SubscriberQueue:
         if self._in_flight is None or self._in_flight[0] != reference:
             return
         _, message, timer = self._in_flight
-        if cause is None and self.acks_to_drop > 0:
-            self.acks_to_drop -= 1
+        if cause is None and self.faults.strike("acknowledgement-lost", "to_sim"):
             self._emit_event(NetworkEventKind.ACKNOWLEDGEMENT_LOST, message)
             return
         self._timers.cancel(timer)
@@ -170,7 +186,12 @@ class SubscriberQueue:
         if cause is None:
             self._remove(message)
             self._emit_event(NetworkEventKind.ACKNOWLEDGED, message)
-            if message.listener is not None:
+            self._note_part(message)
+            if message.listener is None:
+                pass
+            elif message.listener.wants_receipt and self.faults.strike("receipt-lost", "to_sim"):
+                self._emit_event(NetworkEventKind.FAULT, message, "receipt-lost: the service gets none")
+            else:
                 message.listener.acknowledged()
         else:
             full = cause in (RP_MEMORY_EXCEEDED, FCS_MEMORY_EXCEEDED)
@@ -198,6 +219,9 @@ class SubscriberQueue:
         if not following:
             return
         message = following[0]
+        if (wait_s := self._delay_s(message)) > 0:
+            self._schedule_offer(wait_s)
+            return
         message.attempt_count += 1
         self._last_reference = (self._last_reference + 1) % 256
         timer = self._timers.call_later(
@@ -207,8 +231,40 @@ class SubscriberQueue:
         if message.listener is not None:
             message.listener.attempted()
         self._emit_event(NetworkEventKind.OFFERED, message)
+        if self.faults.strike("transmission-lost", "to_sim"):
+            self._emit_event(NetworkEventKind.FAULT, message, "transmission-lost: the module gets nothing")
+            return
         tpdu = message.tpdu.replace(more_messages=len(following) > 1)
         station.deliver(self._last_reference, SERVICE_CENTRE, pdu.encode(tpdu, sca=False).octets)
+
+    def _delay_s(self, message: MtMessage) -> float:
+        """Return the seconds until a message may be offered: its gap as a part, and the limit of the rate."""
+        now = self._timers.time()
+        is_next_part = self._last_part is not None and _part_key(message) == self._last_part
+        gap_s = self._next_part_at - now if is_next_part else 0.0
+        wait_s = 0.0
+        if limit := self.faults.find("rate-limited", "to_sim"):
+            self._rate = self._rate or MessageRate()
+            wait_s = self._rate.wait_s(now, limit.rate)
+        if limit and self._rate and max(gap_s, wait_s) <= 0:
+            self._rate.count(now)
+        elif wait_s > 0 and message is not self._limited_message:
+            self._limited_message = message
+            self.faults.strike("rate-limited", "to_sim")
+            self._emit_event(NetworkEventKind.FAULT, message, f"rate-limited: waits for {wait_s:.3g} s")
+        return max(gap_s, wait_s)
+
+    def _note_part(self, message: MtMessage) -> None:
+        """Set the time of the next part, if this message was one."""
+        self._last_part = _part_key(message)
+        if self._last_part is not None:
+            fault = self.faults.strike("parts-delayed", "to_sim")
+            gap_s = self._timing.part_gap_s
+            if fault is not None:
+                gap_s = self.faults.draw_seconds(fault)
+                note = f"parts-delayed: the next part waits for {gap_s:.3g} s"
+                self._emit_event(NetworkEventKind.FAULT, message, note)
+            self._next_part_at = self._timers.time() + gap_s
 
     def _answer_timed_out(self, message: MtMessage) -> None:
         self._in_flight = None
@@ -270,3 +326,11 @@ class SubscriberQueue:
             attempt=message.attempt_count or None,
             note=note,
         )
+
+
+def _part_key(message: MtMessage) -> tuple[pdu.Address, int] | None:
+    """Return originating address and reference of a part of a long message, None for any other message."""
+    if not isinstance(message.tpdu, pdu.Deliver):
+        return None
+    part = message.tpdu.user_data.concatenation
+    return None if part is None else (message.tpdu.originating_address, part.reference)

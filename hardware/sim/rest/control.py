@@ -9,7 +9,7 @@
     POST /sandbox/sims/NAME/detach           take the SIM out of radio coverage
     POST /sandbox/sims/NAME/attach           bring it back into coverage
     POST /sandbox/sims/NAME/lose             lose the next acknowledgements of the module: {"count": 1}
-    POST /sandbox/sims/NAME/faults           add a fault to the SIM's module:
+    POST /sandbox/sims/NAME/faults           add a fault to the SIM's module or to its messages:
                                              {"fault": "final-lost:command=+CMGS,times=2"}
     GET  /sandbox/sims/NAME/faults           faults that wait or last ("faults"), and that occurred ("struck")
     DELETE /sandbox/sims/NAME/faults         cancel the faults
@@ -38,8 +38,9 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 import pdu
-from hardware.sim.fault_spec import FAULT_DESCRIPTIONS, FaultError
+from hardware.sim.fault_text import FaultError
 from hardware.sim.rest import json_body, parameters
+from hardware.sim.sandbox_faults import SANDBOX_FAULT_DESCRIPTIONS
 from hardware.sim.service.dates import format_date
 from hardware.sim.service.errors import (
     NO_SUCH_RESOURCE,
@@ -125,10 +126,10 @@ class ControlRoutes:
         return web.json_response({"events": events})
 
     async def list_fault_kinds(self, _request: web.Request) -> web.Response:
-        return web.json_response({"faults": FAULT_DESCRIPTIONS})
+        return web.json_response({"faults": SANDBOX_FAULT_DESCRIPTIONS})
 
     async def show_faults(self, request: web.Request) -> web.Response:
-        return web.json_response(self._find_sim(request).module.faults.describe())
+        return web.json_response(self._find_sim(request).faults.describe())
 
     async def list_callbacks(self, request: web.Request) -> web.Response:
         after = parameters.parse_after(request)
@@ -176,13 +177,13 @@ class ControlRoutes:
             json_body.text_field(await json_body.read_object(request), "fault"),
         )
         try:
-            sim.module.faults.add(fault)
+            sim.faults.add(fault)
         except FaultError as error:
             raise invalid_parameter("fault", str(error)) from error
-        return web.json_response(sim.module.faults.describe(), status=202)
+        return web.json_response(sim.faults.describe(), status=202)
 
     async def cancel_faults(self, request: web.Request) -> web.Response:
-        self._find_sim(request).module.faults.cancel_all()
+        self._find_sim(request).faults.cancel_all()
         return await self.show_faults(request)
 
     async def reset(self, request: web.Request) -> web.Response:

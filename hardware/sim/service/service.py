@@ -10,6 +10,7 @@ does no I/O; clock and randomness are arguments.
 from __future__ import annotations
 
 import base64
+import contextlib
 from collections import ChainMap
 from collections.abc import Callable
 from functools import partial
@@ -104,7 +105,24 @@ class CommandService:
     # Commands to a SIM
 
     def create(self, parameters: Mapping[str, str], account_sid: str | None = None) -> CommandResource:
-        """Create a Command of an account and send it; raises ServiceError."""
+        """Create a Command of an account and send it; raises ServiceError.
+
+        A client that repeats its request creates a second Command; the fault `post-repeated` does so.
+        """
+        resource = self._create(parameters, account_sid)
+        imsi = resource.sim.imsi
+        if fault := self._network.faults_of(imsi).strike("post-repeated", "to_sim"):
+            delay_s = self._network.faults_of(imsi).draw_seconds(fault)
+            note = f"post-repeated: the same request arrives again after {delay_s:.3g} s"
+            self._emit_event(NetworkEventKind.FAULT, resource.sim, resource.body, sid=resource.sid, note=note)
+            self._network.call_later(delay_s, self._repeat_request, dict(parameters), account_sid)
+        return resource
+
+    def _repeat_request(self, parameters: Mapping[str, str], account_sid: str | None) -> None:
+        with contextlib.suppress(ServiceError):  # the SIM may have been deactivated: nobody gets the error
+            self._create(parameters, account_sid)
+
+    def _create(self, parameters: Mapping[str, str], account_sid: str | None) -> CommandResource:
         if self._rules.missing_sim is MissingSim.FIRST and self._by_imsi and not parameters.get("Sim"):
             parameters = ChainMap({"Sim": next(iter(self._by_imsi.values())).sid}, dict(parameters))
         request = service_request.parse_create_request(self.product, parameters)
@@ -317,6 +335,10 @@ class _DeliveryTracker:
         self._service = service
         self._resource = resource
         self._parts_left = part_count
+
+    @property
+    def wants_receipt(self) -> bool:
+        return self._resource.delivery_receipt
 
     def attempted(self) -> None:
         if self._resource.status == "queued":

@@ -224,8 +224,8 @@ def clear_all_faults(scenario):
     world.radio.submit_delay_s = 0.0
     world.radio.pending_causes.clear()
     world.clock_error_s = 0.0
-    for queue in world.network._queues.values():
-        queue.acks_to_drop = 0
+    for sim in (world.first_sim, world.second_sim):
+        world.network.faults_of(sim.imsi).cancel_all()
     if world.sim is not world.first_sim:
         world.insert_sim(world.first_sim)
     _restore_coverage(scenario)

@@ -12,6 +12,8 @@ DAY_S = 86400
 
 
 class RecordingListener:
+    wants_receipt = False
+
     def __init__(self):
         self.calls = []
 

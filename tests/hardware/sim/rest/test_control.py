@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from hardware.sim.fault_spec import FAULT_DESCRIPTIONS
+from hardware.sim.sandbox_faults import SANDBOX_FAULT_DESCRIPTIONS
 from hardware.sim.service.product import PRODUCTS
 
 
@@ -111,7 +111,7 @@ async def test_answers_are_scripted_and_removed(http, sandbox):
 
 async def test_faults_are_added_and_cancelled(http, sandbox):
     """With the syntax of faults, for one module; waiting and active faults are removed."""
-    assert (await http.get("/sandbox/faults"))[1] == {"faults": FAULT_DESCRIPTIONS}
+    assert (await http.get("/sandbox/faults"))[1] == {"faults": SANDBOX_FAULT_DESCRIPTIONS}
     assert (await fault(http, "settings-lost"))[0] == 202
     await fault(http, "reboot-loud:after=1000")
     status, body = await fault(http, "refused:command=+CSQ,times=0")
@@ -242,3 +242,25 @@ async def test_invalid_control_request_is_refused(http, method, path, data, stat
     response_status, body = await http(method, path, data=data)
     assert (response_status, body["status"]) == (status, status)
     assert body["message"].endswith(".")
+
+
+@pytest.mark.usefixtures("wait_until_reachable")
+async def test_faults_of_the_network(http, sandbox, wait_until):
+    """They are added, shown and cancelled like those of the module; each effect is an event."""
+    await fault(http, "message-duplicated")
+    await fault(http, "settings-lost")
+    status, body = await fault(http, "rate-limited:rate=5")
+    assert status == 202
+    assert [each["fault"] for each in body["faults"]] == ["message-duplicated", "rate-limited:rate=5"]
+    _, made = await http.post("/supersim/v1/SmsCommands", Sim="super-sim", Payload="x")
+    await wait_until(lambda: "fault" in kinds(sandbox, made["sid"]))
+    _, body = await http.get("/sandbox/events")
+    notes = [(event["sim"], event["note"]) for event in body["events"] if event["kind"] == "fault"]
+    assert notes == [
+        ("super-sim", "settings-lost: the module falls back to the saved settings without a restart"),
+        ("super-sim", "message-duplicated: it arrives twice"),
+    ]
+    _, body = await http("DELETE", "/sandbox/sims/super-sim/faults")
+    assert body["faults"] == []
+    status, body = await fault(http, "message-lost:chance=maybe")
+    assert (status, "chance" in body["message"]) == (400, True)
