@@ -19,8 +19,8 @@ from hardware.sim.module.commands import (
     sim_access,
     state,
 )
+from hardware.sim.module.commands.scripted import play_answer
 from hardware.sim.module.errors import plain_error
-from hardware.sim.module.scripted_answers import play_answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
