@@ -46,7 +46,7 @@ test: $(VENV)/.test  ## all tests of some minutes that need no root
 	TMPDIR=$$($(BIN)/python tests/scratch_dir.py) $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal \
 		-m "not system and not long" $(ARGS)
 
-test-long: $(VENV)/.test  ## the group 'long': seeds of the soak, and agents that are killed at each step
+test-long: $(VENV)/.test  ## the group 'long': faults that last for hours, seeds of the soak, agents killed at each step
 	TMPDIR=$$($(BIN)/python tests/scratch_dir.py) $(BIN)/python -m pytest --numprocesses=auto --dist=worksteal \
 		-m "long and not system" $(ARGS)
 

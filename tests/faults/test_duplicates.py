@@ -12,6 +12,7 @@ WHOLE = "A" * 100 + "B" * 100 + "C" * 60
 HOUR = 3600
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sid", [True, False], ids=["with a SID", "without a SID"])
 async def test_f28_redelivered_message_is_executed_once(tmp_path, message_format, sid):
     """Copies arrive at once and up to 47 h later, also after a restart, each at another index."""
@@ -153,6 +154,7 @@ async def test_f17_parts_in_any_order(tmp_path, message_format, order, restart):
         assert world.query_journal("SELECT count(*) FROM parts") == [(0,)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f17_incomplete_message_is_given_up_after_a_day(tmp_path, message_format):
     """Its part is kept in the journal, its slot is freed at once, and there are few log lines."""

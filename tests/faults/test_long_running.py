@@ -122,6 +122,7 @@ def visible_lines(world, since):
     return [at - since for at, _, event in world.events if at >= since and event.severity >= 20]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f63_incomplete_message_is_logged_a_few_times(tmp_path, message_format):
     """It is logged when the part arrives and when the message is given up."""
@@ -133,6 +134,7 @@ async def test_f63_incomplete_message_is_logged_a_few_times(tmp_path, message_fo
         assert len(visible_lines(world, since)) <= 4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f63_absent_module_log_lines_are_bounded(tmp_path, message_format):
     """The absence is logged once, and the lines of the recovery actions are bounded."""
@@ -159,6 +161,7 @@ async def test_f63_mute_module_log_lines_are_bounded(tmp_path, message_format):
         )  # each recovery action is one more line
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("message_format", "response"),
     [("pdu", b"\r\n+CMS ERROR: 320\r\n"), ("pdu", b"\r\nERROR\r\n"), ("text", b"\r\n+CMS ERROR: 500\r\n")],
@@ -197,6 +200,7 @@ async def test_f63_failing_reads_are_logged_with_backoff_and_recovered(tmp_path,
         assert world.executed == ["led on"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f63_undeletable_message_is_executed_once(tmp_path, message_format):
     """The refusal to delete is not logged again at each sweep."""

@@ -54,6 +54,7 @@ async def test_f14_mute_module_is_recovered_by_a_power_cycle(tmp_path, message_f
         assert world.query_journal("SELECT action FROM resets ORDER BY id") == [("restart",), ("power",)]
 
 
+@pytest.mark.long
 async def test_f14_permanently_mute_module_uses_a_bounded_reset_budget(tmp_path, message_format):
     """In a day without any response, resets stay within the stored budget across restarts of the agent."""
     switch = FakePower()
@@ -118,6 +119,7 @@ async def test_f15_lost_registration_is_recovered_by_cops_then_cfun(tmp_path, me
         assert [state for state, _ in world.replies] == ["sent"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f15_denied_registration_is_retried_hourly(tmp_path, message_format):
     """While registration is denied, the radio is cycled at most once an hour, and replies stay queued."""
@@ -277,6 +279,7 @@ async def test_f22_wrong_pin_is_tried_once(tmp_path, message_format, counter):
         assert b"9999" not in str(world.log_lines()).encode()
 
 
+@pytest.mark.long
 async def test_f22_changed_pin_is_tried_but_never_with_the_last_retry(tmp_path, message_format):
     """A second wrong PIN is tried once. With one retry left no PIN is entered, not even the correct one."""
     async with FaultWorld(tmp_path, message_format, sim=locked_sim(), dependencies=WRONG_PIN) as world:
@@ -292,6 +295,7 @@ async def test_f22_changed_pin_is_tried_but_never_with_the_last_retry(tmp_path, 
         assert "PUK" not in "".join(world.interceptor.commands_matching())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("state", [1, 0])
 async def test_f22_no_pin_is_entered_with_one_retry_left_or_puk(tmp_path, message_format, state):
     """For hours no PIN is entered, and the log contains the reason."""

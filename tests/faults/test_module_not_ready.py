@@ -225,6 +225,7 @@ async def test_f66_radio_is_switched_on_once(tmp_path, message_format, state):
         assert world.sent_bodies == ["did led on"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "response", [b"\r\n+CME ERROR: 13\r\n", b"\r\nOK\r\n", b"\r\nERROR\r\n"], ids=["13", "stays", "ERROR"]
 )

@@ -65,6 +65,7 @@ ERROR_REPLIES = pytest.mark.deviation(
 )
 
 
+@pytest.mark.long
 @ERROR_REPLIES
 @pytest.mark.parametrize("text", ["what is this", "ERR unknown command", "led on"])
 async def test_f18_reply_loop_ends_after_one_error(tmp_path, message_format, text):
@@ -79,6 +80,7 @@ async def test_f18_reply_loop_ends_after_one_error(tmp_path, message_format, tex
         assert len(world.sent_bodies) <= 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f18_rate_limits_end_a_reply_loop(tmp_path, message_format):
     """A handler answers everything: 10 replies a minute and 200 a day are sent, and the log says so."""

@@ -81,6 +81,7 @@ async def test_f13_module_is_found_under_another_name(tmp_path, message_format, 
         assert world.port.open_count == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f13_absent_module_is_retried_with_backoff(tmp_path, message_format):
     """The absence is logged once, and the first session afterwards reads the store."""

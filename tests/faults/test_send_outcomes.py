@@ -290,6 +290,7 @@ async def test_f54_network_throttling_delays_replies(tmp_path, message_format):
         assert attempts <= 45
 
 
+@pytest.mark.long
 async def test_f54_daily_quota_delays_replies(tmp_path, message_format):
     """After +CMS ERROR 21 there are few attempts until midnight, then all replies are sent once."""
     tables = {"service": {"name": "super-sim", "max_per_minute": 1000, "max_answer_age_s": 200_000}}
@@ -319,6 +320,7 @@ async def test_f54_daily_quota_delays_replies(tmp_path, message_format):
         assert len(world.interceptor.commands_matching(SEND_COMMAND)) - before <= 10 + 24
 
 
+@pytest.mark.long
 async def test_f54_own_rate_limits_delay_replies(tmp_path, message_format):
     """Replies over the configured limits wait; this is logged once and shown in the status."""
     tables = {"service": {"name": "super-sim", "max_per_minute": 3, "max_per_day": 8}}

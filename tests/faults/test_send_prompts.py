@@ -54,6 +54,7 @@ async def test_f07_every_prompt_variant_is_recognised(tmp_path, message_format, 
         assert {state for state, _ in world.replies} == {"sent"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("transmitted", [False, True], ids=["not sent", "sent anyway"])
 async def test_f08_send_attempts_are_bounded(tmp_path, message_format, transmitted):
     """Every send fails with +CMS ERROR: 38, for 24 h and ten starts: attempts end, and the reply fails."""
@@ -193,6 +194,7 @@ async def test_f21_error_before_the_body_is_never_unknown(tmp_path, message_form
         assert [state for state, _ in world.replies] == (["failed"] if code == 304 else ["sent"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", [b"ERROR", b"+CMS ERROR: 28", b"+CME ERROR: 100"])
 @pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f21_generic_error_is_retried_a_few_times(tmp_path, message_format, error):

@@ -284,6 +284,7 @@ def keep_messages(world, *indices):
     store.delete = lambda slot: None if slot + first in indices else delete(slot)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("message_format", ["pdu"])
 async def test_f123_filler_that_stays_is_journalled_once(tmp_path, message_format):
     """A slot of filler octets is listed and never deleted: one row and one line, over hours and restarts."""

@@ -69,6 +69,7 @@ async def test_f135_radio_is_checked_again_after_a_refused_query(tmp_path):
         assert world.module.power.functionality == 1
 
 
+@pytest.mark.long
 async def test_f135_radio_that_is_switched_off_again_and_again(tmp_path):
     """The waits grow, because each time the module attaches. A data link prevents nothing."""
     async with FaultWorld(

@@ -206,6 +206,7 @@ def test_cut_file_runs_no_old_command_again(journal_env, factories, seed):
         assert StoreOutcome.NEW not in outcomes or "may be run again" in journal_env.damage_messages[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kept", [24, 700, 2048, 4000])
 def test_torn_page_yields_no_rows(journal_env, factories, kept):
     """SQLite reads the rest of a page that is cut short as zeros: its rows are lost, not changed."""

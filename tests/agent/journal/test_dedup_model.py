@@ -5,6 +5,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -138,6 +139,7 @@ class DedupModel:
         return kept.outcome
 
 
+@pytest.mark.long
 @settings(max_examples=100, deadline=None)
 @given(st.lists(steps, min_size=5, max_size=40))
 def test_no_command_runs_twice_or_expires_wrongly(open_fast_journal, factories, sequence):

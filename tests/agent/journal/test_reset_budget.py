@@ -133,6 +133,7 @@ def test_old_resets_are_deleted(open_journal, clocks):
     assert len(resets._execute("SELECT * FROM resets").fetchall()) == 1
 
 
+@pytest.mark.long
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
