@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any
 
 from agent.common.backoff import Backoff
 from agent.common.config import HandlersConfig
-from agent.common.events import Event, EventKind, Severity, mask_number
+from agent.common.events import EventKind, Severity
 from agent.common.runtime import Runtime
 from agent.handlers import builtin
 from agent.handlers.api import Command
@@ -28,10 +28,11 @@ from agent.handlers.results import Failed, Finished, NotStarted, RetryLater, Tim
 from agent.journal.actions import ActionStore
 from agent.journal.executor import retry_until_committed
 from agent.journal.inbox import CommandStore
-from agent.journal.models import CommandRow, CommandState, OutgoingMessage
+from agent.journal.models import CommandRow
 from agent.journal.outbox import OutboxStore
 from agent.journal.overview import JournalOverview
 from agent.pipeline.command_age import CommandAgeEstimator
+from agent.pipeline.command_finisher import CommandFinisher
 from agent.pipeline.composer import MessageComposer
 from agent.pipeline.handler_queues import HandlerKey, HandlerQueues
 from agent.pipeline.post_reply_actions import (
@@ -41,14 +42,11 @@ from agent.pipeline.post_reply_actions import (
     to_handler_command,
 )
 from agent.pipeline.resource_backoff import ResourceBackoff
-from agent.service.classify import ERROR_REPLY_PREFIX
-from agent.service.compose import ComposeError
 
 MAX_ATTEMPTS = 3
 """Limit of the runs of a Command by a repeatable handler."""
 RETRY_LATER_BACKOFF = Backoff(initial_s=10, max_s=600, factor=4)
 """Delay after a handler asked for a later attempt."""
-MAX_ERROR_REPLIES_PER_HOUR = 10
 FETCH_BATCH_SIZE = 100
 """Pending Commands that are read from the journal at a time."""
 MAX_WORD_LENGTH_IN_REPLY = 20
@@ -89,15 +87,18 @@ class Dispatcher:
         """
         self._runtime = runtime
         self._db = runtime.db
-        self._emit = runtime.emit
         self._deadlines = runtime.deadlines
         self._command_store = stores.command_store
-        self._outbox_store = stores.outbox_store
         self._registry = handlers.registry
         self._runner = handlers.runner
-        self._composer = composer
         self._config = config
-        self._on_reply_queued = on_reply_queued
+        self._finisher = CommandFinisher(
+            runtime=runtime,
+            command_store=stores.command_store,
+            outbox_store=stores.outbox_store,
+            composer=composer,
+            on_reply_queued=on_reply_queued,
+        )
         self._format_status = format_status
         self._age_estimator = CommandAgeEstimator()
         self._wake_event = asyncio.Event()
@@ -161,9 +162,9 @@ class Dispatcher:
         for row in await retry_until_committed(self._runtime, self._command_store.list_interrupted):
             if row.repeatable and row.attempts < MAX_ATTEMPTS:
                 await retry_until_committed(self._runtime, self._command_store.requeue, row.id, "interrupted")
-                self._log(EventKind.INTERRUPTED, row, "its handler may run again")
+                self._finisher.log(EventKind.INTERRUPTED, row, "its handler may run again")
             else:
-                await self._finish_failed(row, "interrupted")
+                await self._finisher.finish_failed(row, "interrupted")
         await self._post_reply_actions.log_interrupted()
 
     async def _start_ready(self, task_group: asyncio.TaskGroup) -> float | None:
@@ -198,7 +199,9 @@ class Dispatcher:
                 try:
                     spec = self._registry.match(to_handler_command(row))
                 except Exception as error:  # noqa: BLE001  (an error ends this Command and no other)
-                    await self._finish_failed(row, "failed", detail=f"{type(error).__name__}: {error}")
+                    await self._finisher.finish_failed(
+                        row, "failed", detail=f"{type(error).__name__}: {error}"
+                    )
                 else:
                     self._queues.append(HandlerKey.of(spec), row.id)
 
@@ -232,17 +235,13 @@ class Dispatcher:
         """Run one Command, from the state `received` to its final state."""
         try:
             if self._is_expired(row, spec):
-                reason = "older than max_age_s allows"
-                await retry_until_committed(
-                    self._runtime, self._command_store.finish, row.id, CommandState.EXPIRED, reason
-                )
-                self._log(EventKind.EXPIRED, row, reason, severity=Severity.WARNING)
+                await self._finisher.finish_expired(row)
             elif spec is None or spec.error:
                 await self._finish_without_handler(row, command, "" if spec is None else spec.error)
             else:
                 await self._run_handler(row, command, spec)
         except Exception as error:  # noqa: BLE001  (an error ends this Command and no other)
-            await self._finish_failed(row, "failed", detail=f"{type(error).__name__}: {error}")
+            await self._finisher.finish_failed(row, "failed", detail=f"{type(error).__name__}: {error}")
         finally:
             del self._active_queues[queue]
             self._deadlines.clear(_task_name(row))
@@ -270,17 +269,13 @@ class Dispatcher:
         if command.port is not None:  # without an error: its handler is gone since the message was stored
             word = f"port {command.port}"
         if handler_error:
-            await self._finish_failed(row, f"unusable {word}", detail=handler_error)
+            await self._finisher.finish_failed(row, f"unusable {word}", detail=handler_error)
         elif not command.words and command.mode == "text" and command.port is None:
-            reason = "empty, nothing to do"
-            await retry_until_committed(
-                self._runtime, self._command_store.finish, row.id, CommandState.DONE, reason
-            )
-            self._log(EventKind.DONE, row, "an empty Command, and no handler matches it")
+            await self._finisher.finish_empty(row)
         else:
             unread = ", ".join(self._registry.unread_files)
             detail = f"no handler; not usable: {unread}" if unread else "no handler"
-            await self._finish_failed(row, f"unknown {word}", detail=detail)
+            await self._finisher.finish_failed(row, f"unknown {word}", detail=detail)
 
     async def _run_handler(self, row: CommandRow, command: Command, spec: HandlerSpec) -> None:
         await retry_until_committed(
@@ -291,7 +286,7 @@ class Dispatcher:
             repeatable=spec.repeatable,
         )
         attempt = command.attempt
-        self._log(
+        self._finisher.log(
             EventKind.RUNNING, row, f"handler {spec.name}" + (f", attempt {attempt}" if attempt > 1 else "")
         )
         if spec.kind == "builtin":
@@ -299,7 +294,7 @@ class Dispatcher:
             answer = builtin.run(
                 spec, command, self._format_status, registry.trigger_names, registry.unusable
             )
-            await self._finish_done(row, spec, answer)
+            await self._finisher.finish_done(row, spec, answer)
             return
         timeout_s = self._config.timeout_s if spec.timeout_s is None else spec.timeout_s
         self._deadlines.expect_within(_task_name(row), timeout_s + HANDLER_DEADLINE_GRACE_S)
@@ -313,15 +308,15 @@ class Dispatcher:
         self._resource_backoff.on_started(row.id)
         match result:
             case Finished():
-                await self._finish_done(row, spec, result)
+                await self._finisher.finish_done(row, spec, result)
             case RetryLater(reason) if attempt < MAX_ATTEMPTS and spec.repeatable:
                 await self._requeue_for_retry(row, spec, reason, attempt)
             case RetryLater(reason):
-                await self._finish_failed(row, "failed", detail=f"{reason}; not tried again")
+                await self._finisher.finish_failed(row, "failed", detail=f"{reason}; not tried again")
             case Failed(reason):
-                await self._finish_failed(row, "failed", detail=reason)
+                await self._finisher.finish_failed(row, "failed", detail=reason)
             case TimedOut():
-                await self._finish_failed(row, "timed out", detail=f"ended after {timeout_s:g} s")
+                await self._finisher.finish_failed(row, "timed out", detail=f"ended after {timeout_s:g} s")
 
     async def _requeue_for_retry(self, row: CommandRow, spec: HandlerSpec, reason: str, attempt: int) -> None:
         """Requeue a Command whose handler asked for a later attempt."""
@@ -329,92 +324,18 @@ class Dispatcher:
         self._queues.prepend(HandlerKey.of(spec), row.id)
         delay = RETRY_LATER_BACKOFF.delay(attempt, self._runtime.random)
         self._retry_at[spec.name] = _now() + delay
-        self._log(EventKind.RETRY_LATER, row, f"{reason}; next attempt in {delay:.0f} s")
+        self._finisher.log(EventKind.RETRY_LATER, row, f"{reason}; next attempt in {delay:.0f} s")
 
     async def _requeue_not_started(self, row: CommandRow, spec: HandlerSpec, reason: str) -> None:
         """Requeue a Command whose handler could not be started. The start does not count as an attempt."""
         if not self._stopping and not self._resource_backoff.on_exhausted(row.id, reason, _now()):
-            await self._finish_failed(row, "failed", detail=f"{reason}; given up")
+            await self._finisher.finish_failed(row, "failed", detail=f"{reason}; given up")
             return
         await retry_until_committed(
             self._runtime, self._command_store.requeue, row.id, reason, count_attempt=False
         )
         self._queues.prepend(HandlerKey.of(spec), row.id)
-        self._log(EventKind.NOT_STARTED, row, reason, severity=Severity.DEBUG)
-
-    async def _finish_done(self, row: CommandRow, spec: HandlerSpec, result: Finished) -> None:
-        """Commit that the Command is done, with its reply and the action that follows the reply."""
-        replies: Sequence[OutgoingMessage] = ()
-        if result.reply and row.answerable:
-            try:
-                replies = self._compose_replies(row, result.reply, spec.reply_to, omitted=result.omitted)
-            except ComposeError as error:
-                await self._finish_failed(row, "answer", detail=str(error))
-                return
-        action = None if result.then is None else (spec.name, result.then)
-        await retry_until_committed(
-            self._runtime, self._command_store.finish, row.id, CommandState.DONE, None, replies, action
-        )
-        self._log(EventKind.DONE, row, "" if replies else "no reply")
-        self._log_replies_queued(row, replies)
-
-    async def _finish_failed(self, row: CommandRow, error_text: str, detail: str = "") -> None:
-        """Commit that the Command failed. Queue an error reply unless it could loop or there are too many.
-
-        The Command fails without a reply if that reply cannot be composed.
-        """
-        reason = detail or error_text
-        replies: Sequence[OutgoingMessage] = ()
-        recent_error_replies = await retry_until_committed(
-            self._runtime, self._outbox_store.count_error_replies_within, 3600
-        )
-        if row.answerable and recent_error_replies < MAX_ERROR_REPLIES_PER_HOUR:
-            try:
-                replies = self._compose_replies(row, f"{ERROR_REPLY_PREFIX}{error_text}", error_reply=True)
-            except Exception as error:  # noqa: BLE001  (it must not end the dispatcher and the other Commands)
-                reason += f"; no error reply: {type(error).__name__}: {error}"
-        await retry_until_committed(
-            self._runtime, self._command_store.finish, row.id, CommandState.FAILED, reason, replies
-        )
-        self._log(EventKind.FAILED, row, reason, severity=Severity.WARNING)
-        self._log_replies_queued(row, replies)
-
-    def _compose_replies(
-        self,
-        row: CommandRow,
-        content: str | bytes,
-        reply_to: str | None = None,
-        *,
-        error_reply: bool = False,
-        omitted: int = 0,
-    ) -> list[OutgoingMessage]:
-        return self._composer.compose(
-            content,
-            sid=row.sid,
-            reference=row.id & 0xFF,
-            destination=reply_to,
-            error_reply=error_reply,
-            omitted=omitted,
-        )
-
-    def _log_replies_queued(self, row: CommandRow, replies: Sequence[OutgoingMessage]) -> None:
-        if replies:
-            text = "".join(reply.user_data.text or "" for reply in replies)
-            detail = f"reply to {mask_number(replies[0].destination)}"
-            if omitted := replies[-1].omitted:
-                detail += f"; it was cut, its last {omitted} characters are not sent"
-            self._log(EventKind.QUEUED, row, detail, text or None)
-            self._on_reply_queued()
-
-    def _log(
-        self,
-        kind: EventKind,
-        row: CommandRow,
-        message: str,
-        content: str | bytes | None = None,
-        severity: Severity = Severity.INFO,
-    ) -> None:
-        self._emit(Event(kind, message, command_id=row.id, sid=row.sid, content=content, severity=severity))
+        self._finisher.log(EventKind.NOT_STARTED, row, reason, severity=Severity.DEBUG)
 
 
 def _task_name(row: CommandRow) -> str:

@@ -97,6 +97,7 @@ class InvariantChecker:
         self._check_actions()
         self._check_nothing_pending()
         self._check_agent_runs()
+        self._check_port_conflicts()
         self.limit_checker.check()
         return self.findings
 
@@ -281,6 +282,15 @@ class InvariantChecker:
                     texts = {message.content}
                     if not texts & stored:
                         self.add_finding(f"the ignored message {message.content!r} is not in the journal")
+        rows = collections.Counter(row["text"] for row in self.rows["ignored"])
+        for message in self.messages:
+            if message.kind == "other sender" and not self._may_be_forgotten(message):
+                deliveries = len(message.segments[0].offered_at)
+                if rows[message.content] > deliveries:
+                    self.add_finding(
+                        f"the ignored message {message.content!r} came {deliveries} times and is in the journal"
+                        f" {rows[message.content]} times"
+                    )
 
     # Every Command gets its reply
 
@@ -407,7 +417,13 @@ class InvariantChecker:
                         f"the reply to {message.content!r} in the quiet period is {reply['state']}"
                     )
 
-    # No error is lost
+    # No error is lost, and none is invented
+
+    def _check_port_conflicts(self):
+        """Check that no other program is suspected on a line that nothing disturbs."""
+        for event in self.world.events_of_kind("port conflict"):
+            if self.scenario.is_undisturbed:
+                self.add_finding(f"no other program uses the port: {event}")
 
     def _check_agent_runs(self):
         for time, text in self.probe.uncaught_errors:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from unittest import mock
 
-from agent.at import client
+from agent.at import client, protocol
 from agent.at.errors import CommandRefused, CommandTimedOut
 from agent.at.parameters import parse_values
 from agent.daemon.agent import Agent
@@ -27,11 +27,20 @@ from agent.journal.outbox import OutboxStore
 from agent.journal.parts import PartStore
 from agent.journal.pruning import Pruner
 from agent.journal.reset_budget import ResetBudget, ResetUsage
-from agent.modem import settings_negotiation, status_queries, urc_handler
+from agent.modem import (
+    cpms,
+    settings_negotiation,
+    status_queries,
+    store_command,
+    store_reader,
+    urc_handler,
+)
 from agent.modem.events import DirectDelivery
 from agent.modem.message_store import MessageStore
 from agent.modem.send_refusals import SendRefusals
 from agent.pipeline.burst_sweep import BurstSweepSchedule
+from agent.pipeline.command_finisher import CommandFinisher
+from agent.pipeline.deleted_messages import DeletedMessages
 from agent.pipeline.dispatcher import Dispatcher
 from agent.pipeline.receiver import Receiver
 from agent.pipeline.sender import Sender
@@ -310,7 +319,7 @@ def _reply_in_second_commit():
     def finish_without_replies(self, command, state, reason=None, replies=(), action=None):
         finish(self, command, state, reason, (), action)
 
-    finish_done = Dispatcher._finish_done
+    finish_done = CommandFinisher.finish_done
 
     async def enqueue_later(self, row, spec, result):
         await finish_done(self, row, spec, result)
@@ -319,7 +328,7 @@ def _reply_in_second_commit():
             await self._runtime.db.run(self._outbox_store.enqueue, replies)
             self._on_reply_queued()
 
-    return ((CommandStore, "finish", finish_without_replies), (Dispatcher, "_finish_done", enqueue_later))
+    return ((CommandStore, "finish", finish_without_replies), (CommandFinisher, "finish_done", enqueue_later))
 
 
 def _match_sender_substring():
@@ -377,6 +386,31 @@ def _registration_in_plain_numbers_only():
         (module, "parse_registration", parse_plain)
         for module in (settings_negotiation, status_queries, urc_handler)
     )
+
+
+def _one_form_of_cpms():
+    async def select_by_one_name(exchange, settings, store, receiving_store, counts=()):
+        await exchange(store_command.cpms_command(store, receiving_store, 1))
+        settings.set_cpms_count(1)
+
+    return tuple((module, "select_store", select_by_one_name) for module in (cpms, store_reader))
+
+
+def _free_text_taken_for_urcs():
+    match_response = protocol.match_response
+
+    def match_named(pending, text):
+        pattern = match_response(pending, text)
+        return None if pattern and not pattern.prefix and text.startswith("+") else pattern
+
+    return ((protocol, "match_response", match_named),)
+
+
+def _kept_message_not_recognised():
+    async def check_kept(self, message):
+        """Take it for another delivery."""
+
+    return ((DeletedMessages, "check_kept", check_kept),)
 
 
 def _repair_copies_nothing():
@@ -447,6 +481,13 @@ MUTANTS = {
     "radio-left-off": Mutant("a radio that was switched off stays off", _radio_left_off, 47),
     "registration-in-plain-numbers": Mutant(
         "the state in `+CREG: 000,001` is taken to be 0", _registration_in_plain_numbers_only, 40
+    ),
+    "one-form-of-cpms": Mutant("+CPMS is sent with one store only", _one_form_of_cpms),
+    "free-text-taken-for-urcs": Mutant(
+        "a line of ATI with a plus sign is taken for a URC", _free_text_taken_for_urcs
+    ),
+    "kept-message-not-recognised": Mutant(
+        "a message that stays after its delete is taken for another delivery", _kept_message_not_recognised
     ),
     "repair-copies-nothing": Mutant("a repaired journal is empty", _repair_copies_nothing, 13),
     "repair-without-horizon": Mutant(

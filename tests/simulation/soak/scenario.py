@@ -45,7 +45,7 @@ DIRECT_DELIVERY_PROFILE = "nrf91"
 
 
 def _draw_habits(device, rng):
-    """Return changes of a module: how it writes numbers and strings, what +CPMS takes, what +CMTI names."""
+    """Return changes of a module: how it writes numbers and strings, and what +CPMS, +CMTI and ATI are like."""
     habits = {}
     if rng.random() < 0.08:
         habits["number_style"] = rng.choice(("padded", "spaced", "quoted"))
@@ -55,6 +55,8 @@ def _draw_habits(device, rng):
         habits["notified_slot"] = rng.choice((",-1", '"SM",{index}', '"{store}",99'))
     if rng.random() < 0.08 and "UCS2" in device.charsets:
         habits["charsets"] = ("UCS2", *(name for name in device.charsets if name != "UCS2"))
+    if rng.random() < 0.12:
+        habits["ati"] = (*device.ati, "IMEI: 359072060000017", "+GCAP: +CGSM,+FCLASS")
     return habits
 
 
