@@ -29,7 +29,7 @@ _NAMED_VALUES = re.compile(rf"{_EXTENDED_CODE.pattern}:")
 _HEX_END = re.compile(r"(?<=[ ,])[0-9A-Fa-f]+$")
 _MAYBE_MESSAGE = re.compile(rf"[0-9A-Fa-f]{{{MIN_MESSAGE_DIGITS}}}")
 _VALUES_BEHIND_TEXT = re.compile(r' *[,;][ ,;"\d]*')
-"""What may follow a text on its line, beside a result code: values, not more text."""
+"""Values may follow a text on its line, beside a result code; more text may not."""
 _WORD_CODES = frozenset(
     {
         # Result codes of V.250 that end a call: this agent never dials

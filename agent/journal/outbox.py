@@ -98,7 +98,8 @@ class OutboxStore:
     ) -> ReplyRow | None:
         """Return the oldest queued message whose spread is over, except to these destinations.
 
-        Those with `max_attempts` or more, if it is given, come after all others. Returns None if there is none.
+        Those with `max_attempts` or more, if it is given, come after all others. Returns None if there is
+        none.
         """
         row = self._execute(
             f"SELECT {_SELECT_QUEUED} AND {_SPREAD_END} <= ?"

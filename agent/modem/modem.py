@@ -15,7 +15,7 @@ from math import inf
 import pdu
 from agent.at.client import AtClient, BeforeBody
 from agent.at.command import AtCommand
-from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
+from agent.at.errors import CommandRefused, CommandTimedOut
 from agent.at.events import RescanNeeded
 from agent.modem.cnma import CnmaSender
 from agent.modem.error import ModemUnusable
@@ -23,25 +23,14 @@ from agent.modem.events import MessageArrived, ModemEvent, ReportArrived, StoreF
 from agent.modem.initialiser import Initialiser
 from agent.modem.message_format import MessageFormat, PduFormat
 from agent.modem.message_store import MessageStore
+from agent.modem.module_control import ModuleControl
 from agent.modem.options import ModemOptions
-from agent.modem.recovery_commands import cycle_radio, reselect_network, restart, switch_radio_on
 from agent.modem.sending import NotSent, Refused, SendOutcome, apply_csmp, send
-from agent.modem.settings import RADIO_OFF_WITH_SIM_ON, ModemStatus, SettingsHolder, modem_status
+from agent.modem.settings import ModemStatus, SettingsHolder, modem_status
 from agent.modem.settings_monitor import CHECK_INTERVAL_S, SettingsMonitor, reapply_cnmi
-from agent.modem.sim_status import SimStatus, query_sim_status
-from agent.modem.status_queries import (
-    Identity,
-    Registration,
-    Signal,
-    query_functionality,
-    query_identity,
-    query_registration,
-    query_signal,
-)
 from agent.modem.stored_message import UNKNOWN_SLOT, Slot, StoredMessage
 from agent.modem.text_mode import TextFormat
 from agent.modem.urc_handler import UrcHandler
-from hardware.profile import DriverProfile
 
 __all__ = ["Modem", "ModemUnusable"]
 
@@ -54,7 +43,7 @@ RAW_COMMAND_TIMEOUT_S = 180.0
 MESSAGE_FORMATS: dict[str, type[MessageFormat]] = {"pdu": PduFormat, "text": TextFormat}
 
 
-class Modem:
+class Modem(ModuleControl):
     """A module that receives and sends messages."""
 
     def __init__(self, client: AtClient, options: ModemOptions | None = None) -> None:
@@ -64,44 +53,46 @@ class Modem:
             raise ModemUnusable(
                 f"message format {options.message_format!r} is unknown; use {' or '.join(MESSAGE_FORMATS)}"
             )
-        self._sim_memory = options.sim_config.memory
-        self._client = client
-        self._format = MESSAGE_FORMATS[options.message_format]()
-        self._settings = SettingsHolder(
-            status_reports=options.status_reports, port_role=options.port_info.role
-        )
-        self._silent_slots = options.silent_slots
-        self._message_store = MessageStore(
+        message_format = MESSAGE_FORMATS[options.message_format]()
+        settings = SettingsHolder(status_reports=options.status_reports, port_role=options.port_info.role)
+        message_store = MessageStore(
             client=client,
-            settings=self._settings,
-            message_format=self._format,
-            silent_slots=self._silent_slots,
+            settings=settings,
+            message_format=message_format,
+            silent_slots=options.silent_slots,
         )
-        cnma_sender = CnmaSender(client=client, settings=self._settings, message_format=self._format)
-        self._urc_handler = UrcHandler(
+        cnma_sender = CnmaSender(client=client, settings=settings, message_format=message_format)
+        urc_handler = UrcHandler(
             client=client,
-            settings=self._settings,
-            message_format=self._format,
+            settings=settings,
+            message_format=message_format,
             acknowledge=cnma_sender.acknowledge,
             notification_memory=options.notification_memory,
-            on_slot_changed=self._message_store.mark_changed,
+            on_slot_changed=message_store.mark_changed,
         )
-        self._settings_monitor = SettingsMonitor(
+        settings_monitor = SettingsMonitor(
+            client=client, settings=settings, message_format=message_format, urc_handler=urc_handler
+        )
+        super().__init__(
             client=client,
-            settings=self._settings,
-            message_format=self._format,
-            urc_handler=self._urc_handler,
+            settings=settings,
+            settings_monitor=settings_monitor,
+            urc_handler=urc_handler,
+            sim_memory=options.sim_config.memory,
         )
+        self._format = message_format
+        self._message_store = message_store
+        self._silent_slots = options.silent_slots
         self._initialiser = Initialiser(
             client=client,
-            settings=self._settings,
-            message_format=self._format,
-            urc_handler=self._urc_handler,
+            settings=settings,
+            message_format=message_format,
+            urc_handler=urc_handler,
             cnma_sender=cnma_sender,
             options=options,
         )
         self._is_sending = False
-        client.set_urc_payloads(self._format.urc_payloads)
+        client.set_urc_payloads(message_format.urc_payloads)
 
     # Initialisation
 
@@ -124,11 +115,6 @@ class Modem:
     def has_answered(self) -> bool:
         """True if the module has answered in this session, so it is on."""
         return self._initialiser.has_answered
-
-    @property
-    def driver(self) -> DriverProfile:
-        """The driver table of the profile; that of the generic profile until the module is identified."""
-        return self._settings.current.driver
 
     @property
     def status(self) -> ModemStatus:
@@ -278,66 +264,7 @@ class Modem:
             self.status_changed.set()  # the network may be lost, or the radio off
         return result
 
-    # Status
-
-    async def query_registration(self) -> Registration:
-        """Query <stat> in each domain. Raises CommandTimedOut, ModemLost."""
-        settings = self._settings.current
-        registration = await query_registration(
-            self._client, settings.registration_domains, settings.registration
-        )
-        self._settings.set_registration(registration)
-        return registration
-
-    @property
-    def is_sim_blocking_reads(self) -> bool:
-        """True if sweeps are refused because of a SIM that is present, most likely a busy one."""
-        return self._settings_monitor.is_sim_blocking_reads
-
-    @property
-    def read_error(self) -> str:
-        """Why sweeps are refused for another reason than the SIM; empty if they are answered."""
-        return self._settings_monitor.read_error
-
-    @property
-    def status_changed(self) -> asyncio.Event:
-        """Set when the network is found or lost, or when reads begin or stop failing.
-
-        The reader clears it.
-        """
-        return self._urc_handler.status_changed
-
-    async def query_radio(self) -> None:
-        """Query +CFUN, which another program may have changed. Raises CommandTimedOut, ModemLost."""
-        if self._settings.current.cfun is None:
-            return  # the module does not report it
-        if (functionality := await query_functionality(self._client)) is not None:
-            self._settings.set_cfun(functionality)
-
-    @property
-    def is_radio_off(self) -> bool:
-        """True if the radio was off at the last query."""
-        return self._settings.current.is_radio_off
-
-    async def query_signal(self) -> Signal:
-        """Query +CSQ. Raises CommandTimedOut, ModemLost."""
-        return await query_signal(self._client)
-
-    async def query_sim_status(self) -> SimStatus:
-        """Query +CPIN?. Raises CommandTimedOut, ModemLost."""
-        return await query_sim_status(self._client.exchange)
-
-    async def query_identity(self) -> Identity:
-        """Query the identity of module and SIM, and record the SIM with its service centre number.
-
-        Raises CommandTimedOut, ModemLost.
-        """
-        identity = await query_identity(self._client, self.driver)
-        if self._sim_memory is not None:
-            await self._sim_memory.record_sim_seen(
-                identity.iccid, self._settings.current.service_centre or ""
-            )
-        return identity
+    # Commands of the operator
 
     async def execute_at(self, line: str) -> list[str]:
         """Execute an AT command of the operator and return the lines of its answer.
@@ -354,44 +281,6 @@ class Modem:
             self.status_changed.set()
         return [line.text for line in response.information]
 
-    # Recovery
-
-    async def restart(self) -> None:
-        """Restart the module and report its settings as lost.
-
-        Returns when the restart was accepted, or after its timeout. Raises CommandRefused, ModemLost.
-        """
-        await restart(self._client, self.driver)
-        self._urc_handler.report_settings_lost("the agent has restarted the module")
-
-    async def cycle_radio(self, *, power_cycle_sim: bool = False) -> None:
-        """Switch the radio off and on, and the power of the SIM as well with `power_cycle_sim`.
-
-        If the SIM lost power, the settings are reported as lost. Raises CommandRefused, CommandTimedOut,
-        ModemLost.
-        """
-        if await cycle_radio(self._client, self.driver, power_cycle_sim=power_cycle_sim):
-            self._urc_handler.report_settings_lost("the SIM has lost power")
-
-    async def switch_radio_on(self) -> None:
-        """Switch the radio on that another program has switched off.
-
-        If the SIM lost power, too, the settings are reported as lost. Raises CommandRefused, CommandTimedOut,
-        ModemLost.
-        """
-        sim_lost_power = self._settings.current.cfun != RADIO_OFF_WITH_SIM_ON
-        await switch_radio_on(self._client, self.driver)
-        self._settings.set_cfun(1)
-        if sim_lost_power:
-            self._urc_handler.report_settings_lost("the SIM has lost power")
-
-    async def reselect_network(self) -> None:
-        """Let the module select a network again, which may take minutes.
-
-        Raises CommandRefused, CommandTimedOut, ModemLost.
-        """
-        await reselect_network(self._client, self.driver)
-
     # Events
 
     async def next_event(self) -> ModemEvent:
@@ -402,32 +291,6 @@ class Modem:
         """Return the next event, None if there is none yet."""
         event = self._urc_handler.poll_event()
         return None if event is None else self._on_event(event)
-
-    # The end of the session
-
-    @property
-    def lost(self) -> asyncio.Event:
-        """Set when the session is over."""
-        return self._client.lost
-
-    @property
-    def loss_reason(self) -> str:
-        """The reason why the session is over; empty before that."""
-        return str(self._client.lost_error or "")
-
-    async def wait(self, event: asyncio.Event, timeout_s: float) -> None:
-        """Wait for an event, or until the timeout, which may be infinite. Raises ModemLost."""
-        await self._wait_until(event, None if timeout_s == float("inf") else timeout_s)
-        if self._client.lost_error is not None:
-            raise ModemLost(self.loss_reason)
-
-    def close(self, reason: str = "the session was closed") -> None:
-        """End the session at once. `reason` is shown to the operator."""
-        self._client.close(reason)
-
-    async def wait_closed(self) -> None:
-        """Wait until the port can be opened again, at most some seconds."""
-        await self._client.wait_closed()
 
     # Internals
 
@@ -441,12 +304,3 @@ class Modem:
             case StoreFull():
                 self._message_store.schedule_all()
         return event
-
-    async def _wait_until(self, event: asyncio.Event, timeout_s: float | None = None) -> None:
-        """Wait for the event, the loss of the connection, or the timeout."""
-        waiters = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._client.lost.wait())]
-        try:
-            await asyncio.wait(waiters, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for waiter in waiters:
-                waiter.cancel()

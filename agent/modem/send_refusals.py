@@ -25,7 +25,7 @@ FAILING_BEFORE_RESTART_S = 600.0
 """Time without an accepted message until the module is restarted because of temporary errors. It is the time
 after which something is done about a module without a network."""
 BELIEVED_FOR_S = 86400.0
-"""An error for which a restart did not help is believed for this time: each restart attaches to the network."""
+"""An error for which a restart did not help is believed for this time: a restart attaches to the network."""
 
 _ANY_TEMPORARY = None
 """The key of all errors that are not permanent: a module or network may alternate between them."""

@@ -7,8 +7,8 @@ from math import inf
 from agent.modem.stored_message import Slot
 
 FIRST_RETRY_S = 300.0
-"""Time until a slot that was not answered is read again. It doubles each time, and is the longest at once for a
-slot whose reading ends sessions."""
+"""Time until a slot that was not answered is read again. It doubles each time; for a slot whose reading ends
+sessions it is the longest from the second time on."""
 MAX_RETRY_S = 3600.0
 """Longest time until the next attempt to list a store, or to read a slot, that was not answered."""
 MIN_SLOT_SILENCES = 2

@@ -3,8 +3,8 @@
 Modules lose notifications while a command runs, which is when messages come one after another: the commands
 read the first ones. So a sweep follows the last notification of a burst. A single notification may be all
 that is left of a burst, and a sweep follows it, too. But the line has to carry 16 octets for it, beside about
-190 of a short Command with its reply. So sweeps after single notifications are not frequent, unless the module
-is known to lose notifications.
+190 of a short Command with its reply. So sweeps after single notifications are not frequent, unless the
+module is known to lose notifications.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from math import inf
 BURST_SWEEP_DELAY_S = 4.0
 """Time from the last notification to the sweep. Notifications that follow one another faster are a burst."""
 SINGLE_SWEEP_INTERVAL_S = 30.0
-"""Least time between two sweeps after single notifications. At one Command in 5 s these sweeps are 1.4 % of the
-octets on the line; without this interval they would be 8 %."""
+"""Least time between two sweeps after single notifications. At one Command in 5 s these sweeps are 1.4 % of
+the octets on the line; without this interval they would be 8 %."""
 
 
 class BurstSweepSchedule:

@@ -13,29 +13,22 @@ from collections.abc import Callable
 from math import inf
 
 import pdu
-from agent.at.errors import CommandRefused, CommandTimedOut, ErrorClass, ModemLost
-from agent.common.backoff import Backoff
+from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
 from agent.common.config import ServiceConfig
 from agent.common.events import Event, EventKind, Severity, mask_number
 from agent.common.runtime import Runtime
 from agent.journal.executor import COMMIT_RECOVERED_EVENT, commit_failed_event, retry_until_committed
-from agent.journal.models import ReplyRow, ReplyState
+from agent.journal.models import ReplyRow
 from agent.journal.outbox import OutboxStore
 from agent.journal.timestamps import DAY_S
 from agent.modem.modem import Modem
-from agent.modem.sending import NotSent, OutcomeUnknown, Refused, SendOutcome, Sent
-from agent.pipeline.send_backoff import NETWORK_FAILURE_BACKOFF, RETRY_BACKOFF, refusal_backoff
+from agent.modem.sending import NotSent, OutcomeUnknown
+from agent.pipeline.outcome_recorder import MAX_ATTEMPTS, OutcomeRecorder
+from agent.pipeline.send_backoff import RETRY_BACKOFF
 from agent.pipeline.send_state import SendState
 
 SEND_DEADLINE_S = 400.0
 """Longest time for one message: twice the timeout of the slowest module."""
-MAX_ATTEMPTS = 12
-"""Attempts for a message that may be at fault; with the backoffs below they span some hours."""
-MAX_ATTEMPTS_WHILE_ALL_FAIL = 48
-"""Attempts for a message while no message is accepted. A day of hourly attempts needs fewer, so only an agent that
-is restarted again and again makes as many."""
-LOST_RESULT_PAUSE_S = 5.0
-"""Pause after a message whose result was lost: meanwhile the receiver reads what the module has announced."""
 JOURNAL_RETRY_S = 60.0
 """Time between attempts while the journal cannot commit; nothing is sent meanwhile."""
 NETWORK_CHECK_INTERVAL_S = 15.0
@@ -80,6 +73,14 @@ class Sender:
         self._refusals = state.refusals
         self._reply_queued = state.reply_queued
         self._on_reply_settled = on_reply_settled
+        self._outcomes = OutcomeRecorder(
+            runtime=runtime,
+            modem=modem,
+            outbox_store=outbox_store,
+            state=state,
+            resend_unknown=config.resend_unknown,
+            on_reply_settled=on_reply_settled,
+        )
         self._blocked_by = ""
         self._wakes_on_queued = False
         """True if a message that is queued from now on may be sent while others have to wait."""
@@ -168,7 +169,9 @@ class Sender:
         limit_s = self._config.max_answer_age_s
         for reply in await self._db.run(self._outbox_store.list_expired, limit_s, self._config.max_per_day):
             last_reason = f"; {reply.reason}" if reply.reason else ""
-            await self._finish_failed(reply, f"not sent within {limit_s / 3600:g} h, given up{last_reason}")
+            await self._outcomes.record_failed(
+                reply, f"not sent within {limit_s / 3600:g} h, given up{last_reason}"
+            )
 
     async def _limit_to_expiry(self, delay_s: float) -> float:
         """Return the delay, or a shorter one that ends when the oldest message expires."""
@@ -222,7 +225,7 @@ class Sender:
                 self._emit(COMMIT_RECOVERED_EVENT)
             self._brownout_guard.on_message_sending(_now())
             content = reply.user_data.text or reply.user_data.data
-            self._log(EventKind.SENDING, reply, f"to {mask_number(reply.destination)}", content)
+            self._outcomes.log(EventKind.SENDING, reply, f"to {mask_number(reply.destination)}", content)
             self._awaiting_result = reply.id, _now()
 
         self._runtime.deadlines.expect_within(TASK, SEND_DEADLINE_S)
@@ -239,31 +242,13 @@ class Sender:
         except Exception as error:  # noqa: BLE001  (an error ends this message and no other)
             reason = f"{type(error).__name__}: {error}"
             if marked_sending:
-                return await self._handle_unknown(reply, reason)
-            await self._finish_failed(reply, reason)
+                return await self._outcomes.record_unknown(reply, reason)
+            await self._outcomes.record_failed(reply, reason)
             return None
         finally:
             self._awaiting_result = None
             self._runtime.deadlines.clear(TASK)
-        return await self._record_outcome(reply, outcome, marked_sending=marked_sending)
-
-    async def _record_outcome(
-        self, reply: ReplyRow, outcome: SendOutcome, *, marked_sending: bool
-    ) -> float | None:
-        """Commit the outcome. `marked_sending` is True if the change to `sending` was committed."""
-        match outcome:
-            case Sent(message_reference):
-                text = "" if message_reference is None else f"message reference {message_reference}"
-                await self._finish_sent(reply, message_reference, text)
-                return None
-            case OutcomeUnknown(reason):
-                return await self._handle_unknown(reply, reason)
-            case NotSent(reason):
-                # Without the modem the session ends; the next one tries at once, after its own backoff.
-                hold = not self._modem.loss_reason
-                return await self._requeue(reply, reason, marked_sending=marked_sending, hold=hold)
-            case Refused(error):
-                return await self._handle_refusal(reply, error, marked_sending=marked_sending)
+        return await self._outcomes.record(reply, outcome, marked_sending=marked_sending)
 
     def _build_submit(self, reply: ReplyRow) -> pdu.Submit:
         return pdu.Submit(
@@ -279,149 +264,6 @@ class Sender:
             self._journal_failed = True
             self._emit(commit_failed_event(error))
         return JOURNAL_RETRY_S
-
-    async def _handle_unknown(self, reply: ReplyRow, reason: str) -> float | None:
-        self._suspect_module(reason)
-        if self._config.resend_unknown and reply.attempts == 0:
-            await self._resend_unknown(reply, reason)
-            return LOST_RESULT_PAUSE_S
-        await retry_until_committed(
-            self._runtime, self._outbox_store.finish, reply.id, ReplyState.UNKNOWN, reason
-        )
-        self._log(EventKind.UNKNOWN, reply, f"{reason}; it is not resent", severity=Severity.WARNING)
-        self._settle(reply)
-        return LOST_RESULT_PAUSE_S
-
-    async def _resend_unknown(self, reply: ReplyRow, reason: str) -> None:
-        """Queue a copy of a message that may have left, because a setting allows it. Both count as sent."""
-        await retry_until_committed(
-            self._runtime,
-            self._outbox_store.requeue_possibly_sent,
-            reply.id,
-            f"outcome unknown: {reason}",
-        )
-        delay = RETRY_BACKOFF.delay(1, self._runtime.random)
-        self._destination_backoff.hold(reply.destination, _now() + delay, reason)
-        self._log(EventKind.UNKNOWN, reply, f"{reason}; resent in {delay:.0f} s", severity=Severity.WARNING)
-
-    async def _handle_refusal(
-        self, reply: ReplyRow, error: CommandRefused, *, marked_sending: bool
-    ) -> float | None:
-        reason = str(error)
-        backoff, hold_all = refusal_backoff(error.error_class)
-        match error.error_class:
-            case ErrorClass.ALREADY_DELIVERED:
-                await self._finish_sent(reply, None, reason)
-                return None
-            case ErrorClass.OUTCOME_UNKNOWN:
-                return await self._handle_unknown(reply, reason)
-            case ErrorClass.BARRED:
-                pass  # by the network, on purpose
-            case ErrorClass.PERMANENT:
-                if not await self._is_module_suspected(reply, error):
-                    await self._finish_failed(reply, reason)
-                    return None
-                reason = f"{reason}; messages were accepted before, so the module is suspected"
-                hold_all = True
-                if self._refusals.restart_reason:
-                    backoff = NETWORK_FAILURE_BACKOFF
-            case _:
-                self._suspect_module(reason)
-        self._refusals.add_message(reply.id)
-        return await self._requeue(
-            reply, reason, marked_sending=marked_sending, backoff=backoff, hold_all=hold_all
-        )
-
-    async def _is_module_suspected(self, reply: ReplyRow, error: CommandRefused) -> bool:
-        """Record a permanent error. Return True if the module rather than the message is at fault."""
-        accepted_before = await retry_until_committed(
-            self._runtime, self._outbox_store.was_accepted_within, reply.destination, DAY_S
-        )
-        is_suspected = self._refusals.on_refused(error, _now(), accepted_before=accepted_before)
-        self._request_restart()
-        return is_suspected
-
-    def _suspect_module(self, reason: str) -> None:
-        """Record an error that is not permanent, or a lost result."""
-        self._refusals.on_failed(reason, _now())
-        self._request_restart()
-
-    def _request_restart(self) -> None:
-        if self._refusals.restart_reason:
-            self._modem.status_changed.set()  # wakes the task that restarts the module
-
-    async def _requeue(
-        self,
-        reply: ReplyRow,
-        reason: str,
-        *,
-        marked_sending: bool,
-        backoff: Backoff = RETRY_BACKOFF,
-        hold: bool = True,
-        hold_all: bool = False,
-    ) -> float | None:
-        """Queue a message again, with a backoff that grows with the attempts in the journal.
-
-        It is given up after `MAX_ATTEMPTS`, unless it was refused and nothing was accepted since: then it waits
-        behind the others, which may show that it is at fault, until it is too old. Without `hold` the next session tries at once. `hold_all` makes all destinations wait: the module or
-        the SIM is at fault, so the other messages would fail as well.
-        """
-        attempts = reply.attempts + 1
-        most = MAX_ATTEMPTS_WHILE_ALL_FAIL if self._refusals.is_unexplained(reply.id) else MAX_ATTEMPTS
-        if attempts >= most:
-            await self._finish_failed(reply, f"{reason}; given up after {attempts} attempts")
-            return None
-        await retry_until_committed(
-            self._runtime, self._outbox_store.requeue, reply.id, reason, count_attempt=not marked_sending
-        )
-        delay = backoff.delay(attempts, self._runtime.random)
-        until = _now() + (delay if hold else 0)
-        self._destination_backoff.hold(reply.destination, until, reason)
-        if hold_all:
-            self._destination_backoff.hold_all(until, reason)
-        self._log(
-            EventKind.NOT_SENT, reply, f"{reason}; next attempt in {delay:.0f} s", severity=Severity.WARNING
-        )
-        return None if hold else delay
-
-    async def _finish_sent(self, reply: ReplyRow, message_reference: int | None, text: str) -> None:
-        self._refusals.on_accepted()
-        await retry_until_committed(self._runtime, self._outbox_store.mark_sent, reply.id, message_reference)
-        self._log(EventKind.SENT, reply, text)
-        self._settle(reply)
-
-    async def _finish_failed(self, reply: ReplyRow, reason: str) -> None:
-        await retry_until_committed(
-            self._runtime, self._outbox_store.finish, reply.id, ReplyState.FAILED, reason
-        )
-        self._log(EventKind.FAILED, reply, reason, severity=Severity.WARNING)
-        self._settle(reply)
-
-    def _settle(self, reply: ReplyRow) -> None:
-        """Release the other messages to this destination, and report that a message is settled."""
-        self._destination_backoff.release(reply.destination)
-        self._refusals.remove_message(reply.id)
-        self._on_reply_settled()
-
-    def _log(
-        self,
-        kind: EventKind,
-        reply: ReplyRow,
-        message: str,
-        content: str | bytes | None = None,
-        severity: Severity = Severity.INFO,
-    ) -> None:
-        self._emit(
-            Event(
-                kind,
-                message,
-                command_id=reply.command_id,
-                sid=reply.sid,
-                reply_id=reply.id,
-                content=content,
-                severity=severity,
-            )
-        )
 
 
 def _now() -> float:

@@ -5,7 +5,7 @@ import collections
 import re
 
 from agent.common.config import RecoveryConfig, ServiceConfig
-from agent.pipeline.sender import MAX_ATTEMPTS
+from agent.pipeline.outcome_recorder import MAX_ATTEMPTS
 
 RESETS_PER_HOUR, RESETS_PER_DAY = RecoveryConfig().resets_per_hour, RecoveryConfig().resets_per_day
 SENDS_PER_MINUTE = ServiceConfig().max_per_minute

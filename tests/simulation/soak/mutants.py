@@ -27,14 +27,7 @@ from agent.journal.outbox import OutboxStore
 from agent.journal.parts import PartStore
 from agent.journal.pruning import Pruner
 from agent.journal.reset_budget import ResetBudget, ResetUsage
-from agent.modem import (
-    cpms,
-    settings_negotiation,
-    status_queries,
-    store_command,
-    store_reader,
-    urc_handler,
-)
+from agent.modem import settings_negotiation, status_queries, urc_handler
 from agent.modem.events import DirectDelivery
 from agent.modem.message_store import MessageStore
 from agent.modem.send_refusals import SendRefusals
@@ -42,6 +35,7 @@ from agent.pipeline.burst_sweep import BurstSweepSchedule
 from agent.pipeline.command_finisher import CommandFinisher
 from agent.pipeline.deleted_messages import DeletedMessages
 from agent.pipeline.dispatcher import Dispatcher
+from agent.pipeline.outcome_recorder import OutcomeRecorder
 from agent.pipeline.receiver import Receiver
 from agent.pipeline.sender import Sender
 from agent.recovery.policy import RecoveryPolicy
@@ -133,7 +127,7 @@ def _retry_after_unknown():
     async def unknown(self, reply, reason):
         return await self._requeue(reply, reason, marked_sending=True)
 
-    return ((Sender, "_handle_unknown", unknown),)
+    return ((OutcomeRecorder, "record_unknown", unknown),)
 
 
 def _sending_before_prompt():
@@ -388,14 +382,6 @@ def _registration_in_plain_numbers_only():
     )
 
 
-def _one_form_of_cpms():
-    async def select_by_one_name(exchange, settings, store, receiving_store, counts=()):
-        await exchange(store_command.cpms_command(store, receiving_store, 1))
-        settings.set_cpms_count(1)
-
-    return tuple((module, "select_store", select_by_one_name) for module in (cpms, store_reader))
-
-
 def _free_text_taken_for_urcs():
     match_response = protocol.match_response
 
@@ -482,9 +468,8 @@ MUTANTS = {
     "registration-in-plain-numbers": Mutant(
         "the state in `+CREG: 000,001` is taken to be 0", _registration_in_plain_numbers_only, 40
     ),
-    "one-form-of-cpms": Mutant("+CPMS is sent with one store only", _one_form_of_cpms),
     "free-text-taken-for-urcs": Mutant(
-        "a line of ATI with a plus sign is taken for a URC", _free_text_taken_for_urcs
+        "a line of ATI with a plus sign is taken for a URC", _free_text_taken_for_urcs, 97
     ),
     "kept-message-not-recognised": Mutant(
         "a message that stays after its delete is taken for another delivery", _kept_message_not_recognised
