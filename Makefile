@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo sandbox wheel quick test test-long soak peers test-system crashes powercuts check format coverage bench measure fuzz hunt clean
+.PHONY: help demo sandbox wheel deb quick test test-long soak peers test-system crashes powercuts check format coverage bench measure fuzz hunt clean
 
 # Another interpreter has an environment of its own: PYTHON=python3.13 uses .venv-3.13.
 PYTHON ?= python3
@@ -35,6 +35,9 @@ sandbox: $(VENV)/.demo  ## simulated modules, network and REST API; ARGS="--open
 wheel: $(VENV)/.demo  ## what is installed on a device, and the source archive, into dist/
 	@rm -rf dist
 	@$(BIN)/python tests/packaging/build.py dist
+
+deb: wheel  ## the Debian package, into dist/; ARCH=arm64 or armhf for another machine
+	@$(BIN)/python config/debian/build_deb.py --wheel dist/*.whl --architecture $(or $(ARCH),$(shell dpkg --print-architecture)) dist
 
 quick: $(VENV)/.test  ## unit tests only, under a minute on two cores
 	@TMPDIR=$$($(BIN)/python tests/scratch_dir.py) $(BIN)/python -m pytest --quiet --numprocesses=auto --dist=worksteal \

@@ -167,17 +167,25 @@ def explain_none(ports: list[UsbPort], drivers: Mapping[str, DriverProfile], roo
 
 def explain_several(candidates: list[PortCandidate], root: Path) -> str:
     """Return a sentence that lists the modules and says how to choose one."""
-    # Modules of one kind often have the same serial number and then share one by-id link.
-    ids = [(found.port.device.usb_id, found.port.device.serial) for found in candidates]
-    share_id = len(set(ids)) < len(ids)
-    names = [
-        f"{_stable_name(found.port, root, prefer_path=share_id)} ({found.description})"
-        for found in candidates
-    ]
+    names = [f"{name} ({description})" for name, description in _name_candidates(candidates, root)]
     return (
         f'port = "auto" finds {len(candidates)} modules: {", ".join(names)}; '
         f"set {CONFIG_KEY} to one of these names"
     )
+
+
+def list_candidates(root: Path = ROOT) -> list[tuple[str, str]]:
+    """Return a stable name of the AT port of each known module that is plugged in, and its description."""
+    ports = list_usb_ports(root)
+    drivers = profile.load_driver_profiles(*{port.device.vendor for port in ports}) if ports else {}
+    return _name_candidates(_find_candidates(ports, drivers), root)
+
+
+def _name_candidates(candidates: list[PortCandidate], root: Path) -> list[tuple[str, str]]:
+    # Modules of one kind often have the same serial number and then share one by-id link.
+    ids = [(found.port.device.usb_id, found.port.device.serial) for found in candidates]
+    share_id = len(set(ids)) < len(ids)
+    return [(_stable_name(found.port, root, prefer_path=share_id), found.description) for found in candidates]
 
 
 def _find_candidates(ports: Iterable[UsbPort], drivers: Mapping[str, DriverProfile]) -> list[PortCandidate]:

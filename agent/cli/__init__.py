@@ -13,6 +13,7 @@ from agent.version import VERSION
 
 _COMMANDS = {
     "run": ("agent.cli.run", "Run the agent. The systemd service starts this command."),
+    "setup": ("agent.cli.setup", "Install the agent as a service and configure it, or remove it."),
     "demo": ("agent.cli.demo", "Demonstrate the whole system in simulation. Needs no hardware."),
     "sandbox": ("agent.cli.sandbox", "Run simulated modules, network and REST API to develop against."),
     "send": ("agent.cli.send", "Send an SMS through the running agent."),
@@ -54,7 +55,7 @@ def group() -> None:
     \b
     Without hardware:          modem-agent demo
     To develop a device:       modem-agent sandbox
-    On a device:               modem-agent config check; then start the systemd service
+    On a device:               sudo modem-agent setup
     """
 
 

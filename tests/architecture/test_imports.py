@@ -42,6 +42,8 @@ LAYERS = (
     # Sessions, the control socket, the composition root.
     {"daemon"},
     {"recording"},
+    # What `setup` and the Debian package install.
+    {"installation"},
     {"demo"},
     {"cli"},
 )
@@ -53,6 +55,7 @@ FOREIGN = {
     "hardware.sim": {"aiohttp", "yarl"},
     "agent": {"serial", "serial_asyncio"},
     "agent.cli": {"click", "rich", "aiohttp"},
+    "agent.installation": {"click", "tomlkit"},
     "agent.demo": {"click", "rich", "aiohttp"},
 }
 """Third-party imports that are allowed; the longest matching name counts. A running agent pays for each

@@ -103,6 +103,19 @@ def test_unit_creates_the_folders_of_the_configuration():
     assert str(config.control.socket.parent) == "/run/" + unit["RuntimeDirectory"][0]
 
 
+def test_template_unit_differs_only_in_what_an_instance_has_of_its_own():
+    """Stopping one instance deletes its runtime directory, so none is inside that of another."""
+    unit, template = settings("modem-agent.service"), settings("modem-agent@.service")
+    different = {key: template[key] for key in unit | template if unit.get(key) != template.get(key)}
+    assert different == {
+        "Description": ["Commands by SMS (%i)"],
+        "ExecStart": ["/opt/modem-agent/bin/modem-agent run --config /etc/modem-agent/%i.toml"],
+        "LoadCredential": ["sim-pin:modem-agent-%i.sim-pin"],
+        "StateDirectory": ["modem-agent-%i"],
+        "RuntimeDirectory": ["modem-agent-%i"],
+    }
+
+
 def test_sysusers_file_creates_the_user_of_the_unit():
     """It is a member of the group of the serial ports."""
     lines = [line.split() for line in (CONFIG / "modem-agent.sysusers").read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""A device to test on: a Debian tree with the wheel installed, booted with its own systemd.
+"""A device to test on: a Debian tree with the package installed, booted with its own systemd.
 
 Its layers from bottom to top are the tree (cached), the installed product (one for each test run) and the
 container (one for each boot). Mounts are made in the mount namespaces of the processes that need them, so an
@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,10 +24,8 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-WHEELS = ROOT / ".ci" / "cache" / "wheels"
 DIALOUT_GID = 20
 """The group of serial ports; it has this number on every Debian."""
-PYTHON_BY_RELEASE = {"bookworm": "3.11", "trixie": "3.13"}
 CGROUP_ROOTS = [Path("/sys/fs/cgroup", name) for name in ("unified", "systemd")]
 """The cgroup2 tree and that of systemd. A container without its own group would use those of the host."""
 
@@ -58,76 +55,53 @@ def wait_for(description, condition, timeout_s=10.0):
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory):
-    """The wheel of this checkout."""
+def package(tmp_path_factory):
+    """The Debian package of this checkout."""
     folder = tmp_path_factory.mktemp("dist")
     run(sys.executable, ROOT / "tests/packaging/build.py", folder)
-    (built,) = folder.glob("*.whl")
-    return built
+    (wheel,) = folder.glob("*.whl")
+    architecture = run("dpkg", "--print-architecture").strip()
+    build = (sys.executable, ROOT / "config/debian/build_deb.py", "--wheel", wheel)
+    return Path(run(*build, "--architecture", architecture, folder).strip())
 
 
 @dataclass
 class InstalledTree:
-    """The tree with modem-agent installed according to config/README.md, not booted."""
+    """The tree with the Debian package installed, not booted."""
 
     layers: list[Path]
     """The lower layers of an overlay, the top one first."""
     upper: Path
-    wheels: Path
+    packages: Path
+    """A folder of the host that a script finds as /mnt."""
 
     def run_script(self, script, user="root"):
         """Run a script in the tree as a user. Files that it writes stay in the layer `upper`."""
         root, work = Path(f"{self.upper}.root"), Path(f"{self.upper}.work")
         layers = ":".join(map(str, self.layers))
         inside = "setpriv --reuid=$user --regid=$user --init-groups env -i PATH=$PATH"
-        pip = "PIP_NO_INDEX=1 PIP_FIND_LINKS=/mnt PIP_DISABLE_PIP_VERSION_CHECK=1"
         outside = f"""
             mkdir -p {root} {work}
             mount -t overlay overlay -o lowerdir={layers},upperdir={self.upper},workdir={work} {root}
             cd {root}
             mount -t proc proc proc
             mount --rbind /dev dev
-            mount --bind {self.wheels} mnt
+            mount --bind {self.packages} mnt
             PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
-            exec chroot . {inside} {pip} sh -ec "$script"
+            exec chroot . {inside} sh -ec "$script"
         """
         environment = {"PATH": os.environ["PATH"] + ":/usr/sbin", "script": script, "user": user}
         return run("unshare", "--mount", "--propagation=private", "sh", "-ec", outside, env=environment)
 
 
 @pytest.fixture(scope="session", params=["bookworm", "trixie"])
-def installed_tree(request, tmp_path_factory, wheel):
-    release = request.param
-    tree = Path(run(sys.executable, HERE / "debian_tree.py", release).strip())
-    folder = tmp_path_factory.mktemp(release)
-    wheels = folder / "wheels"
-    shutil.copytree(_download_wheels(PYTHON_BY_RELEASE[release]), wheels)
-    shutil.copy(wheel, wheels)
+def installed_tree(request, tmp_path_factory, package):
+    tree = Path(run(sys.executable, HERE / "debian_tree.py", request.param).strip())
+    folder = tmp_path_factory.mktemp(request.param)
     (folder / "upper").mkdir()
-    product = InstalledTree([tree], folder / "upper", wheels)
-    product.run_script(install_commands())
+    product = InstalledTree([tree], folder / "upper", package.parent)
+    product.run_script("dpkg --install /mnt/*.deb && systemctl --quiet enable modem-agent")
     return product
-
-
-def _download_wheels(python):
-    """Return a folder with the pinned dependencies for this Python. Only this needs the network, once."""
-    requirements = ROOT / "requirements.txt"
-    folder = WHEELS / python
-    downloaded = folder / "requirements.txt"
-    if not downloaded.exists() or downloaded.read_text() != requirements.read_text():
-        shutil.rmtree(folder, ignore_errors=True)
-        options = ["--quiet", "--only-binary=:all:", f"--python-version={python}", f"--dest={folder}"]
-        run(sys.executable, "-m", "pip", "download", *options, "-r", requirements)
-        shutil.copy(requirements, downloaded)
-    return folder
-
-
-def install_commands():
-    """Return the commands of config/README.md, section "Install", with another path of the wheel."""
-    text = (ROOT / "config" / "README.md").read_text()
-    section = re.search(r"^## Install\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)
-    (commands,) = re.findall(r"^```sh\n(.*?)^```", section[1], re.MULTILINE | re.DOTALL)
-    return commands.replace("sudo ", "").replace("modem_agent-*.whl", "/mnt/modem_agent-*.whl")
 
 
 @dataclass

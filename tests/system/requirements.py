@@ -18,6 +18,8 @@ PROGRAMS = {
     "udevadm": "udev",  # reads the udev rules
     "umockdev-run": "umockdev",  # simulates USB modules for udev
     "nsenter": "util-linux",
+    "lintian": "lintian",  # checks the Debian package
+    "groff": "groff-base",  # checks its manual pages
     "gammu": "gammu",  # other clients of the simulated module
     "gammu-smsd": "gammu-smsd",
     "smsd": "smstools",

@@ -1,0 +1,1 @@
+"""What belongs to an installed agent: man pages, completion, the files that `setup` writes."""
