@@ -165,9 +165,9 @@ class Sandbox:
     async def reset(self) -> None:
         """Begin anew, as after `stop` and `start`, but with the same SIDs and ports, which clients keep open.
 
-        Commands, messages, events, callbacks, faults, changes of Sims and Fleets, what modules have stored, and
-        moves of the clock are forgotten; what waits on a port is dropped. The numbers of events and callbacks
-        go on.
+        Commands, messages, events, callbacks, faults, changes of Sims and Fleets, what modules have stored,
+        and moves of the clock are forgotten; what waits on a port is dropped. The numbers of events and
+        callbacks go on.
         """
         previous = dict(self.sims)
         self._power_off()

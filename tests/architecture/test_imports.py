@@ -53,6 +53,8 @@ FOREIGN = {
     "pdu": set(),
     "hardware": {"serial", "gpiod"},
     "hardware.sim": {"aiohttp", "yarl"},
+    "hardware.testing": {"aiohttp"},
+    "hardware.pytest_plugin": {"pytest"},
     "agent": {"serial", "serial_asyncio"},
     "agent.cli": {"click", "rich", "aiohttp"},
     "agent.installation": {"click", "tomlkit"},

@@ -77,6 +77,11 @@ ALLOWED_USES: dict[str, dict[str, str]] = {
         "clock": "passes the wall clock on",
         "random": "passes one generator on",
     },
+    "hardware/testing/local_sandbox.py": {
+        "clock": "passes the wall clock to the simulation",
+        "random": "passes one generator to the simulation",
+    },
+    "hardware/testing/loop_thread.py": {"thread": "the event loop of a sandbox beside synchronous tests"},
     "hardware/blocking.py": {
         "thread": "one for each call that may block for long: a port, the power of a USB device"
     },

@@ -57,7 +57,7 @@ async def test_reset_forgets_what_has_happened(sandbox):
 
 
 async def test_reset_keeps_identity(sandbox):
-    """Account, SIDs and links stay, and the numbers of events go on: a follower sees that it has begun anew."""
+    """SIDs and links stay, and the numbers of events go on: a follower sees that it has begun anew."""
     before = [(sim.sid, str(sim.link), sim.sim_card.imsi) for sim in sandbox.sims.values()]
     create(sandbox)
     last = sandbox.events[-1][0]

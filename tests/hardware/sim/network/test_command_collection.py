@@ -48,7 +48,7 @@ def test_deleted_command_leaves_the_others(make_network_bench):
 
 
 def test_message_of_a_dropped_command_no_longer_waits(bench, create):
-    """Nothing grows without bound while no module is attached: the message is given up, and the Command fails."""
+    """The Command fails, so nothing grows without bound while no module is attached."""
     imsi = bench.sims["super-sim"].imsi
     oldest = create("0")
     bench.advance(1)

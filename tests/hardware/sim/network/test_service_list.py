@@ -169,7 +169,7 @@ class CountingRows(list):
     [{}, {"Page": "900"}, {"PageToken": f"PA{700:032x}"}, {"PageToken": f"PB{700:032x}", "Page": "3"}],
 )
 def test_page_of_a_long_list_looks_at_few_rows(query):
-    """Three pages at most and two binary searches, wherever the page is; the links to its neighbours included."""
+    """Three pages and some binary searches, wherever the page is; with the links to its neighbours."""
     rows = CountingRows(resource(serial) for serial in range(1, 100_001))
     shown = select_commands(SUPER_SIM, rows, query, None)
     assert len(shown.rows) == 50
