@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hardware.profile import list_profiles
-from hardware.sim.faults import parse_fault
+from hardware.sim.fault_spec import parse_fault
 from hardware.sim.sandbox_sim import SimSpec, check_sims
 
 if TYPE_CHECKING:
