@@ -37,38 +37,36 @@ class ServiceRouter:
         self._ports = ports
         """Base path of the product by port."""
         self._handlers: dict[str, dict[str, dict[str, Handler]]] = {}
-        """By path without prefix, method and base path."""
+        """By path without prefix, base path and method."""
 
     def add(self, method: str, base_path: str, path: str, handler: Handler) -> None:
         """Add an operation; `path` is that on the vendor's host, such as `/v1/Sims/{name}`."""
         self._router.add_route(method, f"{base_path}{path}", handler)
-        methods = self._handlers.setdefault(path, {})
-        if method not in methods:
-            methods[method] = {}
-            self._add_without_prefix(method, path)
-        methods[method][base_path] = handler
+        if path not in self._handlers:
+            self._handlers[path] = {}
+            self._add_without_prefix(path)
+        self._handlers[path].setdefault(base_path, {})[method] = handler
 
-    def _add_without_prefix(self, method: str, path: str) -> None:
+    def _add_without_prefix(self, path: str) -> None:
         async def handle(request: web.Request) -> web.StreamResponse:
-            methods = self._handlers[path]
-            base_path = self._find_product(request, methods)
-            handler = methods[method].get(base_path)
-            if handler is None:
-                allowed = [name for name, products in methods.items() if base_path in products]
-                raise web.HTTPMethodNotAllowed(method, allowed) if allowed else web.HTTPNotFound
-            return await handler(request)
+            products = self._handlers[path]
+            methods = products.get(self._find_product(request, set(products)))
+            if methods is None:
+                raise web.HTTPNotFound
+            if request.method not in methods:
+                raise web.HTTPMethodNotAllowed(request.method, sorted(methods))
+            return await methods[request.method](request)
 
-        self._router.add_route(method, path, handle)
+        self._router.add_route("*", path, handle)
 
-    def _find_product(self, request: web.Request, methods: Mapping[str, Mapping[str, Handler]]) -> str:
+    def _find_product(self, request: web.Request, products: set[str]) -> str:
         name = request.transport.get_extra_info("sockname") if request.transport else None
         host = parse_host(request.headers.get(hdrs.HOST, ""))
         sid = next(iter(request.match_info.values()), "")
-        products = {base_path for by_product in methods.values() for base_path in by_product}
         found = (
             (self._ports.get(name[1]) if name else None)
             or _BY_HOST.get(host or "")
-            or (products.pop() if len(products) == 1 else None)
+            or (next(iter(products)) if len(products) == 1 else None)
             or (_BY_SID_PREFIX.get(sid[:2]) if len(sid) == 34 else None)
         )
         if found is None:

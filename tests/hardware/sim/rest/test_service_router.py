@@ -55,6 +55,8 @@ async def test_port_of_a_product(http, own_urls, base_path):
     assert (await http.get(f"{url}/v1/Sims/{sim}"))[0] == 200
     found = (await http.get(f"{url}/v1/SmsCommands"))[0], (await http.get(f"{url}/v1/Fleets"))[0]
     assert found == ((200, 200) if base_path == "/supersim" else (404, 404))
+    assert (await http("PUT", f"{url}/v1/Sims"))[0] == 405
+    assert http.headers["Allow"] == ("GET,POST" if base_path == "/supersim" else "GET")
     assert (await http.get(f"{url}/sandbox"))[1]["product_urls"] == own_urls
 
 

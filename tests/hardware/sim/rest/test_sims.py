@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
+
+from hardware.sim.sandbox import Sandbox
+from hardware.sim.sandbox_clock import SandboxClock
+from hardware.sim.sandbox_sim import SimSpec
+from hardware.sim.service.errors import ServiceError
 
 SIMS = "/supersim/v1/Sims"
 FLEETS = "/supersim/v1/Fleets"
@@ -189,3 +195,22 @@ async def test_vendor_client_manages_wireless_sims(client):
     found = await call(sims("meter").fetch)
     assert (found.commands_callback_url, found.commands_callback_method) == ("http://127.0.0.1:1/", "GET")
     assert found.date_created == sim.date_created
+
+
+async def test_fleet_of_the_command_line(tmp_path, wall_clock):
+    """By SID or by name, made if there is none; an empty name is none, and Commands are then not possible."""
+    sims = [
+        SimSpec(unique_name="a", fleet="HF" + "b" * 32),
+        SimSpec(unique_name="b", fleet="meters"),
+        SimSpec(unique_name="c", fleet="meters"),
+        SimSpec(unique_name="d", fleet=""),
+        SimSpec(unique_name="e"),
+    ]
+    box = Sandbox(sims=sims, link_dir=tmp_path, clock=SandboxClock(wall_clock), rng=random.Random(1))
+    await box.start()
+    fleets = [sim.fleet for sim in box.account.sims["/supersim"].list_page({}).rows[::-1]]
+    with pytest.raises(ServiceError, match="it is assigned to no Fleet"):
+        box.services["super-sim"].create({"Sim": "d", "Payload": "x"})
+    await box.stop()
+    assert [fleet and fleet.unique_name for fleet in fleets] == [None, "meters", "meters", None, "default"]
+    assert (fleets[0].sid, fleets[1] is fleets[2], fleets[3]) == ("HF" + "b" * 32, True, None)
