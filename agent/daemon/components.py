@@ -19,7 +19,6 @@ from agent.common.events import Event, EventKind, Severity
 from agent.common.runtime import Runtime
 from agent.daemon.agent_status import AgentStatus
 from agent.daemon.control_api import ControlApi
-from agent.daemon.control_socket import ControlServer
 from agent.daemon.dependencies import Dependencies
 from agent.daemon.session import Session
 from agent.daemon.sim_memory import JournalSimMemory
@@ -150,7 +149,7 @@ class Components:
             ),
             on_queued=self._send_state.reply_queued.set,
         )
-        self.control_server = ControlServer(
+        self.control_server = dependencies.make_control_server(
             config.control.socket,
             {
                 "status": self.control_api.get_status,

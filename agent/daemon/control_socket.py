@@ -15,7 +15,7 @@ import socket
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from agent.common.events import Event, EventKind, EventSink, Severity
 
@@ -36,8 +36,25 @@ class ControlUnusable(Exception):  # noqa: N818  (a state, like PortUnavailable)
     """The socket cannot be created; the text names it and the remedy."""
 
 
+class RequestServer(Protocol):
+    """Answers the requests of the command line."""
+
+    @property
+    def is_directory_replaced(self) -> bool:
+        """True if the directory in which the socket was created does not exist any more."""
+
+    async def start(self) -> None:
+        """Accept clients. Raises ControlUnusable."""
+
+    async def restore(self) -> bool:
+        """Create the socket again if it is gone. Return True if it is in its place."""
+
+    async def stop(self) -> None:
+        """Disconnect all clients."""
+
+
 class ControlServer:
-    """Accepts clients and answers their requests."""
+    """The `RequestServer` on a unix socket."""
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from agent.at.transport.base import TransportOpener
 from agent.common.events import EventSink
 from agent.common.runtime import DbExecutor
 from agent.common.sd_notify import SdNotify
+from agent.daemon.control_socket import ControlServer, RequestHandler, RequestServer
 from agent.handlers.runner import ProcessRunner, Runner
 from agent.journal.executor import ThreadExecutor
 from agent.journal.journal import Journal
@@ -42,6 +43,10 @@ class Dependencies:
     """The kernel's list of mounts, which shows whether the journal is in memory."""
     db_executor: Callable[[], DbExecutor] = ThreadExecutor
     runner: Callable[[EventSink], Runner] = ProcessRunner
+    make_control_server: Callable[[Path, Mapping[str, RequestHandler], EventSink], RequestServer] = (
+        ControlServer
+    )
+    """Takes the path of the socket and the functions that answer requests."""
     wall_clock: Callable[[], float] = time.time
     random: random.Random = field(default_factory=random.Random)
     notify: SdNotify = lambda message: None
