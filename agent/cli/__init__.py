@@ -16,6 +16,7 @@ _COMMANDS = {
     "setup": ("agent.cli.setup", "Install the agent as a service and configure it, or remove it."),
     "demo": ("agent.cli.demo", "Demonstrate the whole system in simulation. Needs no hardware."),
     "sandbox": ("agent.cli.sandbox", "Run simulated modules, network and REST API to develop against."),
+    "fleet": ("agent.cli.fleet", "Simulate thousands of devices, and show the load that they cause."),
     "send": ("agent.cli.send", "Send an SMS through the running agent."),
     "inbox": ("agent.cli.inbox", "List the received Commands, or the ignored messages."),
     "outbox": ("agent.cli.outbox", "List the replies and their states."),

@@ -1,4 +1,4 @@
-"""One device of the fleet: a SIM of the service in a simulated module, and the agent that drives the module."""
+"""One device of the fleet: a SIM of the service in a simulated module, and the agent that drives it."""
 
 from __future__ import annotations
 

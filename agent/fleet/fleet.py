@@ -1,7 +1,7 @@
 """The fleet: composes network, service and devices, starts the agents, and runs the scenario in virtual time.
 
-Nothing is left out between the back end and the handler but the HTTP of the REST API and the octets on the
-serial line: the services, the network and the modules are those of the sandbox, the agents are those of a device.
+Between the back end and the handler nothing is left out but the HTTP of the REST API and the time of octets
+on the serial line. Services, network and modules are those of the sandbox, the agents those of a device.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ START_WALL_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 BOOT_S = 30.0
 """Time for the modules to boot and register."""
 AGENT_START_S = 300.0
-"""Time over which the agents start: one interval of their status queries, so that these are spread as well."""
+"""Time over which the agents start: the interval of their status queries, which are spread as well then."""
 READY_TIMEOUT_S = 600.0
 """Time for the last agent to begin its session."""
 LEAD_S = 10.0
@@ -47,7 +47,7 @@ class FleetFailed(Exception):  # noqa: N818  (reads as the sentence it is)
     """The simulation cannot go on; the text is a sentence with the reason."""
 
 
-class Fleet:
+class SimulatedFleet:
     """A fleet for one run. Create it in the event loop that runs it."""
 
     def __init__(self, options: FleetOptions, reply_spread_s: float, handler_directory: Path) -> None:
@@ -74,6 +74,7 @@ class Fleet:
         )
         self.devices = [FleetDevice(self._world, index) for index in range(options.sims)]
         self._agent_tasks: list[asyncio.Task[None]] = []
+        self._coverage_back = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         """Switch the modules on and wait until they are registered."""
@@ -100,7 +101,7 @@ class Fleet:
             agent = device.make_agent()
             self._loop.call_later(self._rng.uniform(0, AGENT_START_S), self._start_agent, agent.run)
         end = self._loop.time() + AGENT_START_S + READY_TIMEOUT_S
-        while not all(device.is_ready for device in self.devices):  # noqa: ASYNC110  (virtual time)
+        while not all(device.is_ready for device in self.devices):
             self._check_agents()
             if self._loop.time() > end:
                 raise FleetFailed(
@@ -139,11 +140,11 @@ class Fleet:
         self._loop.call_later(self.options.outage_s, self._return_coverage)
         await asyncio.sleep(min(LEAD_S, self.options.outage_s / 2))
         await self._send_to_all()
-        while COVERAGE_BACK not in self.recorder.marks:
-            await asyncio.sleep(SETTLE_INTERVAL_S)
+        await self._coverage_back.wait()
 
     def _return_coverage(self) -> None:
         self.recorder.mark(COVERAGE_BACK)
+        self._coverage_back.set()
         for device in self.devices:
             device.return_coverage(self._rng.uniform(0, self.options.search_s))
 
@@ -188,12 +189,14 @@ class Fleet:
 
 
 @asynccontextmanager
-async def open_fleet(options: FleetOptions, reply_spread_s: float, folder: Path) -> AsyncIterator[Fleet]:
+async def open_fleet(
+    options: FleetOptions, reply_spread_s: float, folder: Path
+) -> AsyncIterator[SimulatedFleet]:
     """Return a fleet whose modules are registered; `folder` receives the folder of handlers."""
     handler_directory = folder / "handlers"
     handler_directory.mkdir(exist_ok=True)
     (handler_directory / HANDLER_FILE).touch()
-    async with Fleet(options, reply_spread_s, handler_directory) as fleet:
+    async with SimulatedFleet(options, reply_spread_s, handler_directory) as fleet:
         yield fleet
 
 

@@ -1,4 +1,4 @@
-"""What an agent of the fleet has in place of processes and sockets: a handler and a request server in memory."""
+"""What an agent of the fleet has in place of handler processes and of the control socket."""
 
 from __future__ import annotations
 

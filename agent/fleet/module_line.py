@@ -9,7 +9,7 @@ from agent.at.transport.base import Transport, TransportReader
 
 
 class ModuleLine:
-    """The line; `open` is its `TransportOpener`. Octets arrive in a later turn of the event loop, in order."""
+    """The line; `open` is its `TransportOpener`. Octets arrive in order, later in the event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop

@@ -1,4 +1,4 @@
-"""The text of a Command and of its reply: both carry the number of the Command, so that each can be found again."""
+"""The texts of a Command and of its reply. Both carry the number of the Command, by which they are found."""
 
 from __future__ import annotations
 

@@ -12,10 +12,10 @@ class FleetScenario(StrEnum):
     COMMAND = "command"
     """One Command to every SIM."""
     OUTAGE = "outage"
-    """No SIM has radio coverage for some time. Meanwhile a Command to each is created; then coverage returns."""
+    """No SIM has coverage for some time. A Command to each is created meanwhile; then coverage returns."""
     RETRY = "retry"
-    """One Command to every SIM, with loss: acknowledgements are lost, so the network delivers a message again,
-    and the back end creates a Command again whose answer is late."""
+    """One Command to every SIM. Acknowledgements are lost, so that the network delivers a message again; and
+    the back end creates a Command again whose answer is late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +49,13 @@ class FleetOptions:
                 return f"One Command to each of {sims}, {self.commands_per_s:g} a second."
             case FleetScenario.OUTAGE:
                 return (
-                    f"{sims} have no coverage for {self.outage_s:g} s; a Command to each is created meanwhile; "
-                    f"the modules find the network again within {self.search_s:g} s."
+                    f"{sims} have no coverage for {self.outage_s:g} s; a Command to each is created "
+                    f"meanwhile, {self.commands_per_s:g} a second; the modules find the network again within "
+                    f"{self.search_s:g} s."
                 )
             case FleetScenario.RETRY:
                 return (
-                    f"One Command to each of {sims}, {self.commands_per_s:g} a second; {self.loss:.0%} of the "
-                    f"acknowledgements are lost; the back end repeats a Command without answer after "
+                    f"One Command to each of {sims}, {self.commands_per_s:g} a second; {self.loss:.0%} "
+                    f"of the acknowledgements are lost; the back end repeats a Command without answer after "
                     f"{self.repeat_after_s:g} s, once."
                 )

@@ -59,6 +59,7 @@ LOOP_METHODS = {
 
 ALLOWED_USES: dict[str, dict[str, str]] = {
     "agent/demo/run.py": {"clock": "passes monotonic time to the printer"},
+    "agent/cli/fleet.py": {"clock": "shows how long the simulation has run"},
     "agent/cli/sandbox.py": {
         "clock": "passes the wall clock to the simulation",
         "random": "passes one generator to the simulation",

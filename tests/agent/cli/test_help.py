@@ -23,7 +23,7 @@ def test_public_commands_exist():
     """Scripts and operators rely on these names."""
     names = {" ".join(words) for words in ALL}
     assert names >= {
-        "run", "demo", "sandbox", "send", "inbox", "outbox", "status", "at", "config check",
+        "run", "demo", "sandbox", "fleet", "send", "inbox", "outbox", "status", "at", "config check",
         "pdu decode", "pdu encode",
     }  # fmt: skip
 
