@@ -43,6 +43,9 @@ class RequestServer(Protocol):
     def is_directory_replaced(self) -> bool:
         """True if the directory in which the socket was created does not exist any more."""
 
+    def add_stream(self, name: str, handler: StreamHandler) -> None:
+        """Answer requests for the stream `name` with the items of `handler`."""
+
     async def start(self) -> None:
         """Accept clients. Raises ControlUnusable."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from agent.common.events import EventSink
-from agent.daemon.control_socket import RequestHandler
+from agent.daemon.control_socket import RequestHandler, StreamHandler
 from agent.fleet.numbered import HANDLER_WORD, reply_text
 from agent.handlers.api import Command
 from agent.handlers.results import Failed, Finished, HandlerDeclaration, HandlerResult
@@ -51,6 +51,9 @@ class NoRequests:
 
     def __init__(self, path: Path, request_handlers: Mapping[str, RequestHandler], emit: EventSink) -> None:
         """Create a server; the parameters are those of `ControlServer`."""
+
+    def add_stream(self, name: str, handler: StreamHandler) -> None:
+        """Do nothing."""
 
     async def start(self) -> None:
         """Do nothing."""
