@@ -120,6 +120,16 @@ class LocalSandbox:
             raise ValueError(f"there is no SIM {name}; there are {', '.join(names)}")
         return LocalSim(self._thread, name or names[0])
 
+    # The services
+
+    def set_rule(self, name: str, value: str) -> None:
+        """Set a rule of the services until `reset`, such as `long-text` to `split`. Raises ValueError."""
+        self._thread.call(lambda: self._thread.sandbox.rules.change(name, value))
+
+    def add_service_fault(self, fault: str) -> None:
+        """Add a fault of the services, such as `unavailable:times=3`; `reset` cancels it. Raises ValueError."""
+        self._thread.call(lambda: self._thread.sandbox.account.faults.add(fault))
+
     # What has happened
 
     @property

@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Literal
 
+from hardware.sim.service import manual_states
+from hardware.sim.service.errors import UNSPECIFIED
 from hardware.sim.service.product import PRODUCTS
+from hardware.sim.service.service import NOT_DELIVERED
 from hardware.testing.loop_thread import WaitTimedOut
 
 if TYPE_CHECKING:
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from hardware.sim.network.network import MoMessage
     from hardware.sim.sandbox_sim import SandboxSim
     from hardware.sim.service.resource import CommandResource
+    from hardware.sim.service.service import CommandService
     from hardware.testing.sandbox_thread import SandboxThread
 
 AwaitedStatus = Literal["sent", "delivered", "failed"]
@@ -192,12 +196,30 @@ class SentCommand:
         if final != status and (status, final) != ("sent", "delivered"):
             raise WaitTimedOut(f"Command {self.sid} has ended as {final}, not {status}. {self.error}".strip())
 
+    def deliver(self) -> None:
+        """Set it to `sent` and `delivered` by hand, whatever network and module do.
+
+        Raises ServiceError if the Command has ended.
+        """
+        self._thread.call(lambda: manual_states.deliver(self._service, self._fetch()))
+
+    def fail(self, code: int = UNSPECIFIED, message: str = NOT_DELIVERED) -> None:
+        """Set it to `failed` by hand, with the code and the sentence that the callback carries.
+
+        Raises ServiceError if the Command has ended.
+        """
+        self._thread.call(lambda: manual_states.fail(self._service, self._fetch(), code, message))
+
     def redeliver(self) -> None:
         """Deliver the same message again, as after a lost acknowledgement."""
         self._thread.call(lambda: self._thread.sandbox.redeliver(self.sid))
 
+    @property
+    def _service(self) -> CommandService:
+        return self._thread.sandbox.services[self.sim.service]
+
     def _fetch(self) -> CommandResource:
-        return self._thread.sandbox.services[self.sim.service].fetch(self.sid)
+        return self._service.fetch(self.sid)
 
     def _read(self, read: Callable[[CommandResource], str]) -> str:
         return self._thread.call(lambda: read(self._fetch()))

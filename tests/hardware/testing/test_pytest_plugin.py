@@ -204,3 +204,36 @@ def test_unused_plugin_imports_nothing():
 def test_entry_point_is_registered(pytestconfig):
     """pytest finds the plugin by the name of the distribution, also in this run, and it disturbs nothing here."""
     assert pytestconfig.pluginmanager.get_plugin("modem-agent").__name__ == "hardware.pytest_plugin"
+
+
+def test_services_refuse_and_fail_on_demand(run):
+    """Rules, faults of the services, and states of Commands by hand; all end with the test."""
+    run(
+        """
+        import urllib.error
+        import urllib.request
+        import pytest
+
+        @pytest.mark.sandbox(open=True)
+        def test_rules_faults_and_states(sandbox, sim):
+            sandbox.set_rule("long-text", "split")
+            sim.detach()
+            command = sim.send_command("x" * 200)
+            command.fail(30008, "No such network.")
+            assert (command.status, command.error) == ("failed", "30008 No such network.")
+            with pytest.raises(Exception, match="is failed, not queued or sent"):
+                command.deliver()
+            another = sim.send_command("x")
+            another.deliver()
+            assert another.status == "delivered"
+            sandbox.add_service_fault("unavailable:times=0")
+            with pytest.raises(urllib.error.HTTPError, match="503"):
+                urllib.request.urlopen(sandbox.base_urls["supersim"] + "/v1/SmsCommands")
+
+        @pytest.mark.sandbox(open=True)
+        def test_nothing_is_left(sandbox, sim):
+            with pytest.raises(Exception, match="200 septets"):
+                sim.send_command("x" * 200)
+            urllib.request.urlopen(sandbox.base_urls["supersim"] + "/v1/SmsCommands").close()
+        """
+    ).assert_outcomes(passed=2)
