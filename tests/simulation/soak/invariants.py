@@ -141,6 +141,13 @@ class InvariantChecker:
                 f"{content!r} is in the journal {len(rows)} times, not {wanted}: {_describe(messages)}"
             )
 
+        deliveries = sum(len(segment.offered_at) for each in messages for segment in each.segments)
+        duplicates = sum(row["duplicates"] for row in rows)
+        if duplicates > max(deliveries - len(rows), 0) and not any(map(self._may_be_forgotten, messages)):
+            self.add_finding(
+                f"{content!r} came {deliveries} times, but {duplicates} duplicates were counted in {len(rows)} rows"
+            )
+
     def _expected_rows(self, message):
         """Return the least and the greatest number of rows for a message."""
         if not all(segment.offered_at for segment in message.segments):

@@ -472,7 +472,9 @@ MUTANTS = {
         "a line of ATI with a plus sign is taken for a URC", _free_text_taken_for_urcs, 97
     ),
     "kept-message-not-recognised": Mutant(
-        "a message that stays after its delete is taken for another delivery", _kept_message_not_recognised
+        "a message that stays after its delete is taken for another delivery",
+        _kept_message_not_recognised,
+        70,
     ),
     "repair-copies-nothing": Mutant("a repaired journal is empty", _repair_copies_nothing, 13),
     "repair-without-horizon": Mutant(
