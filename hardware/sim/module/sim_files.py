@@ -41,6 +41,8 @@ CRSM_COMMANDS = (
 )
 
 EF_ICCID, EF_IMSI, EF_MSISDN, EF_SMSP, EF_SPN, EF_AD = 0x2FE2, 0x6F07, 0x6F40, 0x6F42, 0x6F46, 0x6FAD
+EF_ECC = 0x6FB7
+EMERGENCY_NUMBERS = ("112", "911")
 
 ABSOLUTE_MODE = 4
 """P2 of READ RECORD: P1 is the number of the record."""
@@ -62,6 +64,8 @@ def build_files(sim: SimCard) -> dict[int, ElementaryFile]:
     return {
         EF_ICCID: ElementaryFile((_swap_digits(sim.iccid),), is_public=True),
         EF_IMSI: ElementaryFile((_encode_imsi(sim.imsi),)),
+        # Transparent as in 51.011 10.3.27, which is how programs read it.
+        EF_ECC: ElementaryFile((_pad(b"".join(map(_encode_short_number, EMERGENCY_NUMBERS)), 15),)),
         EF_MSISDN: ElementaryFile(tuple(_encode_own_number(entry) for entry in own), is_linear=True),
         EF_SMSP: ElementaryFile((_encode_sms_parameters(sim),), is_linear=True),
         # Display condition 0: the name is not required beside that of the network (31.102 4.2.12).
@@ -137,6 +141,10 @@ def _swap_digits(digits: str) -> bytes:
     """Return two digits in each octet, the first in the lower half; F fills the last one."""
     padded = digits + "F" * (len(digits) % 2)
     return bytes(int(padded[place + 1] + padded[place], 16) for place in range(0, len(padded), 2))
+
+
+def _encode_short_number(number: str) -> bytes:
+    return _pad(_swap_digits(number), 3)
 
 
 def _pad(octets: bytes, length: int) -> bytes:

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from hardware.sim.module.command_outcome import PENDING, CommandOutcome, Requirement
 from hardware.sim.module.errors import cme_error
-from hardware.sim.module.parts import CommandDef, number_setting, remembered_numbers
+from hardware.sim.module.parts import CommandDef, format_range, number_setting, remembered_numbers
 
 if TYPE_CHECKING:
     from hardware.profile import SimulatorProfile
     from hardware.sim.module.command_parser import CommandParameters
     from hardware.sim.module.parts import ModuleParts
+
+PREFERRED_OPERATORS = range(1, 11)
 
 
 def _registration_command(name: str, highest: int) -> CommandDef:
@@ -75,6 +77,16 @@ def _list_operator_names(module: ModuleParts, _parameters: CommandParameters) ->
     return [f'+COPN: "{number}","{long_name}"']
 
 
+def _set_preferred_operator(module: ModuleParts, parameters: CommandParameters) -> CommandOutcome:
+    """+CPOL=[<index>][,<format>[,<oper>[,...]]]: the format is remembered; the list on the SIM is empty."""
+    if parameters.has(0) and parameters.has(2):
+        raise cme_error(3)
+    if parameters.has(0):
+        parameters.get_number(0, PREFERRED_OPERATORS)
+    module.settings.numbers["+CPOL"] = (parameters.get_number(1, range(3), 0),)
+    return []
+
+
 def registration_commands(profile: SimulatorProfile) -> dict[str, CommandDef]:
     """Return +CREG, +CGREG and +CEREG with the values of <n> that this model of module has."""
     return {
@@ -97,6 +109,14 @@ COMMANDS = {
     "+CESQ": CommandDef(
         execute=lambda module, _values: [f"+CESQ: {_show_extended_signal(module)}"],
         test=lambda _: "(0-63,99),(0-7,99),(0-96,255),(0-49,255),(0-34,255),(0-97,255)",
+    ),
+    "+CPLS": remembered_numbers("+CPLS", range(3), default=(0,)),
+    "+CPOL": CommandDef(
+        set=_set_preferred_operator,
+        read=lambda _: "",
+        test=lambda _: format_range(tuple(PREFERRED_OPERATORS)) + ",(0-2)",
+        max_parameters=7,
+        requires=Requirement.SIM,
     ),
     "+COPN": CommandDef(execute=_list_operator_names),
     "+WS46": number_setting("ws46", (25, 28)),
