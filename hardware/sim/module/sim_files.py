@@ -88,7 +88,8 @@ def read_file(
     if file is None:
         return CardAnswer(FILE_NOT_FOUND)
     if command == GET_RESPONSE:
-        return _cut(_describe_file(file_id, file), length)
+        description = _describe_file(file_id, file)
+        return _cut(description, length or len(description))  # the length may be left out (27.007 8.18)
     if command in {UPDATE_BINARY, UPDATE_RECORD} or not (file.is_public or is_unlocked):
         return CardAnswer(SECURITY_NOT_SATISFIED)
     if (command == READ_RECORD) != file.is_linear:

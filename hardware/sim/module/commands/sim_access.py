@@ -107,8 +107,7 @@ def _select(module: ModuleParts, p1: int, p2: int, data: bytes) -> CardAnswer:
         return answer
     module.sim_access.selected_file = file_id
     returns_nothing = p2 & 0x0C == 0x0C
-    length = answer.status & 0xFF  # 6Cxx: the length of the description
-    return CardAnswer(sim_files.SUCCESS if returns_nothing else 0x6100 | length)
+    return CardAnswer(sim_files.SUCCESS if returns_nothing else 0x6100 | len(answer.data))
 
 
 COMMANDS = {
