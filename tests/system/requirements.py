@@ -23,6 +23,15 @@ PROGRAMS = {
     "gammu": "gammu",  # other clients of the simulated module
     "gammu-smsd": "gammu-smsd",
     "smsd": "smstools",
+    "gnokii": "gnokii",
+    "comgt": "comgt",
+    "chat": "ppp",
+    "wvdial": "wvdial",
+    "socat": "socat",
+    "ModemManager": "modemmanager",
+    "ofonod": "ofono",
+    "gdbus": "libglib2.0-bin",
+    "dbus-run-session": "dbus-daemon",
     "qemu-storage-daemon": "qemu-system-common qemu-utils",  # logs disk writes; Debian 12: in the first
     "mkfs.ext4": "e2fsprogs",
     "losetup": "mount",

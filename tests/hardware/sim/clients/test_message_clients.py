@@ -7,184 +7,18 @@ skipped by name. The last is looked for in this Python and in the one that GSMMO
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import importlib.util
 import os
-import shutil
 import sys
-from datetime import UTC, datetime
 
 import pytest
 
-from hardware import profile
-from hardware.sim.module.module import SimulatedModule
-from hardware.sim.module.pty import Pty
-from hardware.sim.module.sim_card import SimCard
-from pdu import Address, Assembler, Deliver, Timestamp, decode, encode, segment
+from client_bench import Daemon, find_program, requires_program, run
 
 pytestmark = pytest.mark.system
 
-LIMIT_S = 60
-"""Time limit for a client; gammu needs two seconds for a command."""
-
-
-class PortBench:
-    """A module on a port; the bench is its network and records what the module sends."""
-
-    def __init__(self, folder, name):
-        loop = asyncio.get_running_loop()
-        self.folder = folder
-        self.port = folder / "modem"
-        self.messages = []
-        self.refused = []
-        self.changed = asyncio.Event()
-        self._reference = 0
-        self._pty = Pty(self.port)
-        quick = dataclasses.replace(
-            profile.load_simulator_profile(name), boot_s=0, sim_ready_s=0, sms_ready_s=0, registration_s=0
-        )
-        self.module = SimulatedModule(
-            scheduler=loop,
-            wall_clock=lambda: datetime.now(UTC),
-            network=self,
-            profile=quick,
-            sim=SimCard(),
-            write=self._write,
-        )
-        self._pty.start(self.module.receive)
-        self.module.power_on()
-
-    def close(self):
-        self.module.power_off()
-        self._pty.close()
-
-    def _write(self, data):
-        self._pty.write(data)
-        self.changed.set()
-
-    def send(self, sender, text):
-        """Deliver a text, in as many parts as it needs."""
-        now = Timestamp.of(datetime.now(UTC))
-        for part in segment(text, reference=7):
-            self._reference += 1
-            message = Deliver(Address.parse(sender), now, part)
-            self.module.deliver(
-                self._reference, Address.parse("+447700900000"), encode(message, sca=False).octets
-            )
-
-    @property
-    def texts(self):
-        """Recipient and text of the sent messages, with parts joined."""
-        joined, assembler = [], Assembler()
-        for message in self.messages:
-            number = str(message.destination_address)
-            if message.concatenation is None:
-                joined.append((number, message.text))
-            elif (whole := assembler.add(message.user_data, number)) is not None:
-                joined.append((number, whole.text))
-        return joined
-
-    async def wait_until(self, condition):
-        async with asyncio.timeout(LIMIT_S):
-            while not condition():
-                self.changed.clear()
-                await self.changed.wait()
-
-    @property
-    def stored_count(self):
-        return len(self.module.stores["ME"])
-
-    # the network's side
-
-    def attach(self, station):
-        return 1
-
-    def detach(self, station):
-        pass
-
-    def submit(self, station, token, tpdu):
-        def arrive():
-            self.messages.append(decode(tpdu, direction="mo", sca=False))
-            station.submitted(token, None)
-            self.changed.set()
-
-        asyncio.get_running_loop().call_later(0.02, arrive)
-
-    def acknowledge(self, station, reference, cause):
-        if cause is not None:
-            self.refused.append(cause)
-
-    def memory_available(self, station):
-        pass
-
-
-@pytest.fixture
-async def client_bench(request, tmp_path):
-    """A plain module on a port, or the module that the test's parameter names."""
-    bench = PortBench(tmp_path, getattr(request, "param", "generic"))
-    yield bench
-    bench.close()
-
-
 on_several_modules = pytest.mark.parametrize("client_bench", ["generic", "ec25", "sim7600"], indirect=True)
 """Runs a test also on modules with other stores, an index from 0 and other answers."""
-
-
-async def run(*words, stdin=None, env=None):
-    """Run a program; returns its output."""
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        *map(str, words), stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.STDOUT, env=env
-    )
-    try:
-        async with asyncio.timeout(LIMIT_S):
-            output, _ = await process.communicate(stdin)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    text = output.decode("utf-8", "replace")
-    assert process.returncode == 0, text
-    return text
-
-
-class Daemon:
-    """A program that runs until it is stopped."""
-
-    def __init__(self, *words):
-        self._words = [str(word) for word in words]
-
-    async def __aenter__(self):
-        nowhere = asyncio.subprocess.DEVNULL
-        self._process = await asyncio.create_subprocess_exec(
-            *self._words, stdin=nowhere, stdout=nowhere, stderr=nowhere
-        )
-        return self
-
-    async def __aexit__(self, *_):
-        if self._process.returncode is None:
-            self._process.terminate()
-            try:
-                async with asyncio.timeout(10):
-                    await self._process.wait()
-            except TimeoutError:
-                self._process.kill()
-                await self._process.wait()
-
-
-PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
-"""Debian keeps daemons in sbin, which is not on everybody's path."""
-
-
-def find_program(program):
-    """Where a program is, None if it is not installed."""
-    return shutil.which(program, path=PATH)
-
-
-def requires_program(program, package):
-    return pytest.mark.skipif(
-        find_program(program) is None, reason=f"{program} is not installed: apt-get install {package}"
-    )
 
 
 LONG = "A message that does not fit into one SMS: " + "0123456789 " * 15
