@@ -1,7 +1,7 @@
 """ModemManager and oFono use the simulated module, by their interfaces on a D-Bus of their own.
 
 Both run without hardware: ModemManager has virtual ports for tests, which are Unix sockets, and oFono the
-driver `phonesim`, which connects by TCP and has its configuration in /etc (so the test makes a mount namespace).
+driver `phonesim`, which connects by TCP. Its configuration is in /etc; the test replaces that folder for itself.
 """
 
 from __future__ import annotations
