@@ -25,6 +25,7 @@ from agent.common.config import ControlConfig
 
 if TYPE_CHECKING:
     from hardware.sim.sandbox_clock import SandboxClock
+    from hardware.sim.scenario.steps import Scenario
 
 REPLAY_OPTIONS = ("replay", "no_delays", "link_dir", "as_json")
 """The options that a replayed recording takes."""
@@ -74,6 +75,13 @@ def _parse_clock(_context: click.Context, _option: click.Parameter, text: str) -
     "POST /sandbox/clock moves it.",
 )
 @click.option(
+    "--scenario",
+    "scenario_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Carry out a scenario: what happens to which SIM, and when. share/modem-agent/scenarios has examples.",
+)
+@click.option(
     "--part-gap",
     "part_gap_s",
     type=click.FloatRange(0, 3600),
@@ -118,6 +126,7 @@ def sandbox(
     modules: ModuleOptions,
     services: ServiceOptions,
     sandbox_clock: SandboxClock,
+    scenario_file: Path | None,
     part_gap_s: float,
     seed: int | None,
     agent_sockets: tuple[Path, ...],
@@ -193,6 +202,7 @@ def sandbox(
     faults = modules.parse_faults(specs)
     rules = services.make_rules()
     services.check_faults()
+    scenario = None if scenario_file is None else _read_scenario(scenario_file, [spec.name for spec in specs])
 
     # The SIDs of a simulation are not secret; the seed is short, to be typed.
     drawn_seed = random.randrange(2**32) if seed is None else seed  # noqa: S311
@@ -233,6 +243,8 @@ def sandbox(
                 click.echo(
                     f"The clock is frozen at {sandbox_clock.now()}; POST {server.url}/sandbox/clock moves it."
                 )
+            if scenario is not None:
+                server.scenarios.start(scenario)
             async with following_agents(server, agent_sockets or (ControlConfig().socket,)):
                 await stop.wait()
         finally:
@@ -245,6 +257,19 @@ def sandbox(
         exit_with_errors(str(error))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+
+
+def _read_scenario(path: Path, sims: list[str]) -> Scenario:
+    """Return the scenario of a file; exits with one sentence if it cannot be used."""
+    from hardware.sim.scenario.steps import ScenarioError, parse_scenario
+
+    try:
+        return parse_scenario(path.read_text("utf-8"), sims)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "not a text file" if isinstance(error, UnicodeDecodeError) else error.strerror
+        exit_with_errors(f"--scenario {path}: {reason}", exit_status=EXIT_CONFIG)
+    except ScenarioError as error:
+        exit_with_errors(f"--scenario {path}: {error}", exit_status=EXIT_CONFIG)
 
 
 @contextlib.contextmanager

@@ -44,6 +44,7 @@ from hardware.sim.service.account import ServiceAccount
 from hardware.sim.service.errors import NO_SUCH_RESOURCE, ServiceError
 from hardware.sim.service.rules import ServiceRules
 from hardware.sim.service.sims import ServiceSim
+from hardware.sim.stranger_sms import parse_sender
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -194,10 +195,15 @@ class Sandbox:
     def _make_network(self) -> None:
         now = self.clock.now
         events = EventReporter(now, self._record_event)
-        chances = random.Random(self._rng.getrandbits(64))  # noqa: S311 - the chances of faults
-        self._network = SimulatedNetwork(self.clock, now, events, timing=self._timing, rng=chances)
+        self._network = SimulatedNetwork(
+            self.clock, now, events, timing=self._timing, rng=self.make_generator()
+        )
         self.rules = replace(self._initial_rules)
         self._account = ServiceAccount(self._network, now, self._rng, events, self.rules)
+
+    def make_generator(self) -> random.Random:
+        """Return a generator of its own for one part, so that the parts do not change each other's draws."""
+        return random.Random(self._rng.getrandbits(64))  # noqa: S311 - a simulation
 
     def _power_off(self) -> None:
         for sim in self.sims.values():
@@ -277,7 +283,7 @@ class Sandbox:
         module.faults.port = ports
         for answer in spec.answers:
             module.context.answers.add(answer)
-        module.faults.on_triggered = partial(self._record_module_fault, sim_card.imsi)
+        module.faults.on_triggered = partial(self._record_module_fault, spec.name)
         sim = SandboxSim(
             spec=spec,
             sid=sid,
@@ -332,11 +338,14 @@ class Sandbox:
         for observer in self._observers:
             observer(sim, event)
 
-    def _record_module_fault(self, imsi: str, name: str) -> None:
-        note = f"{name}: the module {FAULT_DESCRIPTIONS[name]}"
-        self._record_event(
-            NetworkEvent(kind=NetworkEventKind.FAULT, at=self.clock.now(), imsi=imsi, note=note)
-        )
+    def report(self, kind: NetworkEventKind, note: str, sim_name: str | None = None) -> None:
+        """Record an event that is no step of a message, of one SIM or of none."""
+        sim = self.sims.get(sim_name or "")
+        imsi = sim.sim_card.imsi if sim else ""
+        self._record_event(NetworkEvent(kind=kind, at=self.clock.now(), imsi=imsi, note=note))
+
+    def _record_module_fault(self, sim_name: str, name: str) -> None:
+        self.report(NetworkEventKind.FAULT, f"{name}: the module {FAULT_DESCRIPTIONS[name]}", sim_name)
 
     def _record_callback(self, callback: Callback) -> None:
         for observer in self._callback_observers:
@@ -360,12 +369,12 @@ class Sandbox:
     def freeze_clock(self) -> None:
         """Stop the time of the sandbox."""
         self.clock.freeze()
-        self._report_clock("frozen")
+        self.report(NetworkEventKind.CLOCK, "frozen")
 
     def resume_clock(self) -> None:
         """Let the time go on; raises ClockIsMoving."""
         self.clock.resume()
-        self._report_clock("running")
+        self.report(NetworkEventKind.CLOCK, "running")
 
     async def pass_time(
         self, limit_s: float, *, until_idle: bool = False, settle_times: SettleTimes | None = None
@@ -373,11 +382,8 @@ class Sandbox:
         """Let time pass as `SandboxClock.run` does, with pauses for clients; raises ClockIsMoving."""
         begin, times = self.clock.now(), settle_times or SettleTimes()
         moments = await self.clock.run(limit_s, lambda: self.activity.settle(times), until_idle=until_idle)
-        self._report_clock(f"moved by {self.clock.now() - begin}")
+        self.report(NetworkEventKind.CLOCK, f"moved by {self.clock.now() - begin}")
         return moments
-
-    def _report_clock(self, note: str) -> None:
-        self._record_event(NetworkEvent(kind=NetworkEventKind.CLOCK, at=self.clock.now(), imsi="", note=note))
 
     def _is_client_awaited(self) -> bool:
         """Return True while the receiver of a callback has not answered, or a module waits for its host."""
@@ -421,8 +427,22 @@ class Sandbox:
         parts = pdu.segment(content, reference=self._reference)
         for part in parts:
             body = part.text if part.text is not None else part.data
-            self.network.send(imsi, _parse_sender(sender), part, body=body)
+            self.network.send(imsi, parse_sender(sender), part, body=body)
         return len(parts)
+
+    def create_command(self, name: str, text: str, parameters: Mapping[str, str]) -> CommandResource:
+        """Create a Command to a SIM, as a POST with these further parameters does; raises ServiceError."""
+        sim = self.find_sim(name)
+        own = {"Sim": sim.sid, sim.service.product.body_parameter: text}
+        return sim.service.create({**own, **parameters}, self.account_sid)
+
+    def redeliver_newest(self, name: str) -> None:
+        """Deliver the newest Command to a SIM again; raises ServiceError if there is none."""
+        sim = self.find_sim(name)
+        newest = sim.service.find_newest(sim.sid)
+        if newest is None:
+            raise ServiceError(404, NO_SUCH_RESOURCE, f"There is no Command to {name}.")
+        sim.service.redeliver(newest.sid)
 
     def redeliver(self, sid: str) -> None:
         """Deliver a Command again, as after a lost acknowledgement; raises ServiceError."""
@@ -451,10 +471,3 @@ class Sandbox:
         sim = self.find_sim(name)
         self.network.set_coverage(sim.sim_card.imsi, in_coverage=False)
         sim.module.set_registration(SEARCHING)
-
-
-def _parse_sender(sender: str) -> pdu.Address:
-    """Parse a sender: digits are a telephone number, anything else is alphanumeric (23.040 9.1.2.5)."""
-    if sender.removeprefix("+").strip("0123456789*#"):
-        return pdu.Address(sender, pdu.TypeOfNumber.ALPHANUMERIC, pdu.NumberingPlan.UNKNOWN)
-    return pdu.Address.parse(sender)

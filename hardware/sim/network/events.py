@@ -48,6 +48,8 @@ class NetworkEventKind(StrEnum):
     """A callback was not sent; the note says why."""
     FAULT = "fault"
     """A fault of the network or of the module occurred; the note begins with its name."""
+    SCENARIO = "scenario"
+    """A scenario began or ended, or one of its steps happened; a failure of a step too."""
     CLOCK = "clock"
     """The clock of the sandbox was moved, frozen or started again; it concerns no single SIM."""
     RESET = "reset"

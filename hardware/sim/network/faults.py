@@ -16,6 +16,7 @@ Keys of a fault, all optional:
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -23,7 +24,6 @@ from hardware.sim.fault_text import FaultError, Seconds, convert_fault, split_fa
 from hardware.table import Limits
 
 if TYPE_CHECKING:
-    import random
     from collections.abc import Callable, Iterator
 
 RATE_WINDOW_S = 60.0
@@ -108,6 +108,12 @@ class AddedNetworkFault:
     ends_at: float
     remaining: int
     """The number of messages that it may still affect; negative means without limit."""
+    rng: random.Random
+    """Its own: what it does depends on the messages that it meets, and on no other fault or SIM."""
+
+    def draw_seconds(self) -> float:
+        """Return the length of a delay."""
+        return self.rng.uniform(*self.fault.seconds_range)
 
     def is_over(self, now: float) -> bool:
         """Return True if it will affect no further message."""
@@ -132,13 +138,15 @@ class MessageRate:
 
 
 class NetworkFaults:
-    """The faults of one SIM. `time` returns monotonic seconds."""
+    """The faults of one SIM. `time` returns monotonic seconds; `seed` decides on chances and delays."""
 
-    __slots__ = ("_faults", "_rng", "_time", "triggered")
+    __slots__ = ("_count", "_faults", "_seed", "_time", "triggered")
 
-    def __init__(self, time: Callable[[], float], rng: random.Random) -> None:
+    def __init__(self, time: Callable[[], float], seed: str) -> None:
         self._time = time
-        self._rng = rng
+        self._seed = seed
+        self._count = 0
+        """Faults added so far."""
         self._faults: list[AddedNetworkFault] = []
         self.triggered: list[str] = []
         """The names of the latest faults that occurred, in order."""
@@ -150,7 +158,9 @@ class NetworkFaults:
         self._faults = [added for added in self._faults if not added.is_over(now)]
         begins_at = now + fault.after
         ends_at = begins_at + fault.for_ if fault.for_ else math.inf
-        self._faults.append(AddedNetworkFault(text, fault, begins_at, ends_at, fault.times or -1))
+        self._count += 1
+        rng = random.Random(f"{self._seed} {self._count}")  # noqa: S311 - a simulation
+        self._faults.append(AddedNetworkFault(text, fault, begins_at, ends_at, fault.times or -1, rng))
 
     def cancel_all(self) -> None:
         """Remove all faults."""
@@ -171,21 +181,16 @@ class NetworkFaults:
         added = next(self._active(name, direction), None)
         return added.fault if added else None
 
-    def strike(self, name: str, direction: Direction) -> NetworkFault | None:
+    def strike(self, name: str, direction: Direction) -> AddedNetworkFault | None:
         """Return the fault that affects the next message, and count it; None if there is none."""
         if not self._faults:
             return None
         for added in self._active(name, direction):
-            if added.fault.chance >= 1 or self._rng.random() < added.fault.chance:
+            if added.fault.chance >= 1 or added.rng.random() < added.fault.chance:
                 added.remaining -= 1
                 self.triggered = [*self.triggered[-999:], name]
-                return added.fault
+                return added
         return None
-
-    def draw_seconds(self, fault: NetworkFault) -> float:
-        """Return the length of a delay."""
-        shortest, longest = fault.seconds_range
-        return shortest if shortest == longest else self._rng.uniform(shortest, longest)
 
     def _active(self, name: str, direction: Direction) -> Iterator[AddedNetworkFault]:
         now = self._time()

@@ -52,7 +52,7 @@ class MessagePath:
             report("message-lost: it will never arrive")
             return False
         if fault := faults.strike("message-delayed", direction):
-            delay_s = faults.draw_seconds(fault)
+            delay_s = fault.draw_seconds()
             report(f"message-delayed: by {delay_s:.3g} s")
             transit_s = (transit_s or 0.0) + delay_s
         if faults.strike("message-duplicated", direction):

@@ -7,7 +7,6 @@ the subscription. The network does no I/O and has no clock of its own.
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +20,7 @@ from hardware.sim.network.subscriber_queue import DeliveryListener, MtMessage, N
 from hardware.sim.timers import TimerGroup
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable
     from datetime import datetime
 
@@ -87,7 +87,8 @@ class SimulatedNetwork:
         self._events = events
         self._scheduler = scheduler
         self._timers = TimerGroup(scheduler)
-        self._rng = rng or random.Random(0)  # noqa: S311 - the chances of faults
+        self._seed = rng.getrandbits(64) if rng is not None else 0
+        """For the chances of faults; each SIM draws for itself."""
         self._assembler = pdu.Assembler()
         self._subscriptions: dict[str, Subscription] = {}
         self._queues: dict[str, SubscriberQueue] = {}
@@ -102,7 +103,7 @@ class SimulatedNetwork:
         """Add a SIM."""
         imsi = subscription.imsi
         self._subscriptions[imsi] = subscription
-        faults = NetworkFaults(self._scheduler.time, self._rng)
+        faults = NetworkFaults(self._scheduler.time, f"{self._seed} {imsi}")
         self._queues[imsi] = SubscriberQueue(
             imsi, timers=self._timers, timing=self.timing, events=self._events, faults=faults
         )
@@ -345,14 +346,14 @@ class SimulatedNetwork:
             return
         failed = queue.faults.strike("receipt-failed", "from_sim")
         if failed:
-            report_fault(f"receipt-failed: the status report has TP-ST {failed.status}")
+            report_fault(f"receipt-failed: the status report has TP-ST {failed.fault.status}")
         now = pdu.Timestamp.of(self._wall_clock())
         report = pdu.StatusReport(
             message_reference=message.message_reference,
             recipient_address=message.destination_address,
             service_centre_timestamp=now,
             discharge_time=now,
-            status=failed.status if failed else 0,
+            status=failed.fault.status if failed else 0,
         )
         self._timers.call_later(
             self.timing.transit_s, queue.enqueue, MtMessage(tpdu=report, sender=number, body=None)

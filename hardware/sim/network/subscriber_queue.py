@@ -261,7 +261,7 @@ class SubscriberQueue:
             fault = self.faults.strike("parts-delayed", "to_sim")
             gap_s = self._timing.part_gap_s
             if fault is not None:
-                gap_s = self.faults.draw_seconds(fault)
+                gap_s = fault.draw_seconds()
                 note = f"parts-delayed: the next part waits for {gap_s:.3g} s"
                 self._emit_event(NetworkEventKind.FAULT, message, note)
             self._next_part_at = self._timers.time() + gap_s

@@ -22,6 +22,8 @@
     GET  /sandbox/callbacks?after=N          callbacks after number N (the last 1000 are kept): what was sent,
                                              and when, and the answer or the failure of each try
     GET  /sandbox/callbacks/N                one callback
+    POST /sandbox/scenario                   start a scenario: the text of its TOML file, or the same as JSON
+    GET  /sandbox/scenario                   the progress of its steps; DELETE stops it
     GET  /sandbox/clock                      time of the sandbox: "now", "running", timers ("pending")
     POST /sandbox/reset                      begin anew with the same SIMs, ports and account: Commands,
                                              messages, faults and changes of Sims and Fleets are forgotten

@@ -23,9 +23,11 @@ from hardware.sim.rest.host_check import HostCheck
 from hardware.sim.rest.protocol import JsonRequestHandler
 from hardware.sim.rest.request_faults import FaultyRequests
 from hardware.sim.rest.responses import errors_as_json, format_authority
+from hardware.sim.rest.scenario import ScenarioRoutes
 from hardware.sim.rest.service_control import ServiceControlRoutes
 from hardware.sim.rest.service_router import ServiceRouter
 from hardware.sim.rest.sims import FleetRoutes, SimRoutes
+from hardware.sim.scenario.player import ScenarioPlayer
 from hardware.sim.service.product import PRODUCTS, PROGRAMMABLE_WIRELESS, SUPER_SIM
 
 if TYPE_CHECKING:
@@ -67,6 +69,8 @@ class SandboxServer:
         self.sandbox = sandbox
         self.console = Console(sandbox)
         """The page at `/`."""
+        self.scenarios = ScenarioPlayer(sandbox)
+        """The scenario that runs."""
         self._listen = listen
         self._callback_rules = callback_rules
         self._access = sandbox.make_access_control(is_open=is_open)
@@ -99,11 +103,13 @@ class SandboxServer:
 
     async def reset(self) -> None:
         """Begin anew with the same addresses, ports and SIMs; `Sandbox.reset` says what is forgotten."""
+        self.scenarios.forget()
         await self.sandbox.reset()
         self.console.reset()
 
     async def stop(self) -> None:
         """Stop listening, and stop the sandbox; does nothing if it is not started."""
+        self.scenarios.forget()
         self.console.stop()
         for listener in self._sockets:
             listener.close()
@@ -145,6 +151,7 @@ class SandboxServer:
         ControlRoutes(self.sandbox, lambda: self.url, self.describe, self.reset).register(app.router)
         ServiceControlRoutes(self.sandbox).register(app.router)
         clock.register(app.router)
+        ScenarioRoutes(self.sandbox, self.scenarios).register(app.router)
         AnswerRoutes(self.sandbox).register(app.router)
         ConsoleRoutes(self.console).register(app.router)
         self._runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=SHUTDOWN_TIMEOUT_S)

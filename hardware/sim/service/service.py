@@ -112,7 +112,7 @@ class CommandService:
         resource = self._create(parameters, account_sid)
         imsi = resource.sim.imsi
         if fault := self._network.faults_of(imsi).strike("post-repeated", "to_sim"):
-            delay_s = self._network.faults_of(imsi).draw_seconds(fault)
+            delay_s = fault.draw_seconds()
             note = f"post-repeated: the same request arrives again after {delay_s:.3g} s"
             self._emit_event(NetworkEventKind.FAULT, resource.sim, resource.body, sid=resource.sid, note=note)
             self._network.call_later(delay_s, self._repeat_request, dict(parameters), account_sid)
@@ -252,6 +252,11 @@ class CommandService:
             what = f"/{self.product.collection}/{sid}"
             raise ServiceError(404, NO_SUCH_RESOURCE, f"The requested resource {what} was not found.")
         return resource
+
+    def find_newest(self, sim_sid: str) -> CommandResource | None:
+        """Return the newest Command to a SIM, None if there is none."""
+        rows = reversed(self._commands.list_oldest_first())
+        return next((row for row in rows if row.sim.sid == sim_sid and row.direction == "to_sim"), None)
 
     def has_command(self, sid: str) -> bool:
         """Return True if `fetch` would find the Command."""

@@ -103,6 +103,29 @@ def test_unusable_files_of_modules_are_reported(cli_env, words, sentence):
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (None, "No such file or directory"),
+        (b"\xff", "not a text file"),
+        (b'step = [{action = "detach", for = "x"}]', "step 1 (detach): for: it must be seconds"),
+        (
+            b'step = [{action = "detach", sim = "x"}]',
+            'step 1 (detach): sim: there is no SIM "x"; the SIMs are',
+        ),
+    ],
+)
+def test_unusable_scenario_is_reported(cli_env, text, sentence):
+    """The file and what is wrong, in one line."""
+    path = cli_env.folder / "scenario.toml"
+    if text is not None:
+        path.write_bytes(text)
+    result = cli_env.run_bare("sandbox", "--link-dir", str(cli_env.folder), "--scenario", str(path))
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"modem-agent: --scenario {path}: {sentence}")
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_unusable_link_folder_is_reported(cli_env):
     """The option and the error, exit status 1."""
     result = cli_env.run_bare("sandbox", "--listen", "127.0.0.1:0", "--link-dir", str(cli_env.config / "x"))

@@ -1,0 +1,1 @@
+"""Scenarios: what happens to the SIMs of a sandbox, and when."""
