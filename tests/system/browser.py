@@ -88,15 +88,14 @@ class BrowserPage:
 
     async def until(self, expression):
         """Wait until an expression is true; return its value."""
-        try:
-            async with asyncio.timeout(WAIT_S):
-                # ASYNC110: the page has no event for all that it shows.
-                while not (value := await self.evaluate(expression)):  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
-                return value
-        except TimeoutError:
-            text = await self.evaluate("document.body.innerText")
-            raise AssertionError(f"{expression} did not become true; the page shows:\n{text}") from None
+        loop = asyncio.get_running_loop()
+        end = loop.time() + WAIT_S
+        while not (value := await self.evaluate(expression)):
+            if loop.time() > end:
+                text = await self.evaluate("document.body.innerText")
+                raise AssertionError(f"{expression} did not become true; the page shows:\n{text}")
+            await asyncio.sleep(0.05)
+        return value
 
     async def click(self, selector):
         await self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")

@@ -104,6 +104,7 @@ async def test_page_loads_only_its_own_files(page, server):
         server.url,
         f"{server.url}/console",
         f"{server.url}/sandbox",
+        f"{server.url}/sandbox/services",
     }
 
 
@@ -172,6 +173,15 @@ async def test_faults_coverage_and_clock_are_controlled(page, env):
     assert env.sandbox.find_sim("sim").module.faults.describe()["faults"][0]["waits"] is True
     await page.click("#fault-cancel")
     await page.until("document.getElementById('fault-list').children.length === 0")
+    await page.evaluate("document.getElementById('fault-target').value = '/services/'")
+    await page.evaluate("document.getElementById('fault-target').dispatchEvent(new Event('change'))")
+    await page.evaluate("document.getElementById('fault-keys').value = ''")
+    await page.until("document.getElementById('fault-meaning').textContent.includes('503')")
+    await page.click("#fault-form .primary")
+    await page.until("document.getElementById('fault-list').textContent === 'unavailable'")
+    await page.click("#send-button")
+    await page.until("document.getElementById('problem').textContent.includes('unavailable')")
+    page.problems.clear()  # the browser reports the 503
     await page.click("[data-key=detach]")
     await page.until("document.querySelector('.card').textContent.includes('not reachable')")
     await page.click("#clock-freeze")
@@ -180,6 +190,20 @@ async def test_faults_coverage_and_clock_are_controlled(page, env):
     await page.click("[aria-label='Let 1 h pass']")
     await page.until("document.getElementById('announcer').textContent === 'The clock was moved'")
     assert (env.sandbox.clock.now() - before).total_seconds() == 3600
+
+
+async def test_command_is_moved_by_hand(page, env):
+    """Without any module: the states that a back end has to expect."""
+    env.sandbox.detach("sim")
+    for text, states in (("one", ("sent", "delivered")), ("two", ("failed",))):
+        await send(page, text)
+        await page.until(f"document.querySelector('.command .body')?.textContent.endsWith('{text}')")
+        for state in states:
+            label = {"sent": "send", "delivered": "deliver", "failed": "fail"}[state]
+            await page.until(f"document.querySelector('[data-key={label}]') !== null")
+            await page.click(f"[data-key={label}]")
+            await page.until(f"document.querySelector('.state').textContent === '{state}'")
+    assert "could not be delivered" in await page.evaluate("document.querySelector('.path').textContent")
 
 
 async def test_page_fits_a_phone(page, env, server):

@@ -23,6 +23,7 @@ from hardware.sim.console.agent_reports import AgentReporter
 from hardware.sim.console.path import PathStep, network_step, status_step
 from hardware.sim.console.recorder import AnswerRecord, EventRecord, PortRecord, StatusRecord
 from hardware.sim.sandbox_sim import SandboxSim
+from hardware.sim.service.errors import ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -109,10 +110,10 @@ class ConsoleView:
         }
 
     def _find_command(self, sid: str) -> CommandResource | None:
-        for service in self._sandbox.services.values():
-            if service.has_command(sid):
-                return service.fetch(sid)
-        return None
+        try:
+            return self._sandbox.find_command(sid)[1]
+        except ServiceError:  # it was deleted, or is older than the retention
+            return None
 
 
 class _Batch:

@@ -5,6 +5,7 @@ import { resetCallbacks, updateCallbacks } from "./callbacks.js";
 import { connectClock, setClock } from "./clock.js";
 import { resetCommands, showCommandsOf, updateCommands } from "./commands.js";
 import { showConnection } from "./connect.js";
+import { connectFaultForm, showFaults } from "./faults.js";
 import { addOctets, connectPortControls, resetPorts, showPort } from "./port.js";
 import { connectSendForm } from "./send.js";
 import { connectSimControls, findSim, updateSims } from "./sims.js";
@@ -19,6 +20,7 @@ function receive(message) {
   }
   setClock(message.clock);
   updateSims(message);
+  showFaults();
   updateCommands(message);
   if (message.port) addOctets(message.port);
   if (message.callbacks) updateCallbacks(message.callbacks);
@@ -45,5 +47,6 @@ byId("port-sim").addEventListener("change", (event) => {
 });
 connectSendForm();
 connectSimControls();
+connectFaultForm();
 connectClock();
 followStream(receive, showState);

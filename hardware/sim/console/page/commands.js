@@ -165,7 +165,7 @@ function pathNode(sid, command) {
     el("ol", { class: "steps", "aria-label": "Steps" }, steps.map((step) => stepNode(step, begin))),
     el("p", { class: "hint identity" }, el("span", { class: "mono" }, sid), " ",
       withKey(copyButton(sid, "SID"), "copy"), command.row.error ? ` ${command.row.error}` : ""),
-    command.row.direction === "to_sim" ? actionButtons(sid) : null,
+    command.row.direction === "to_sim" ? actionButtons(sid, command.row.status) : null,
   );
 }
 
@@ -189,15 +189,17 @@ function stepNode(step, begin) {
   );
 }
 
-// What can be done with a Command by hand. The sandbox may lack some of it.
-const ACTIONS = new Map([["redeliver", "Deliver again"]]);
+// What can be done with a Command by hand, and in which states.
+const ACTIONS = [
+  ["send", "Set to sent", ["queued"]],
+  ["deliver", "Set to delivered", ["queued", "sent"]],
+  ["fail", "Set to failed", ["queued", "sent"]],
+  ["redeliver", "Deliver again", ["sent", "delivered", "failed"]],
+];
 
-export function addAction(name, label) {
-  ACTIONS.set(name, label);
-}
-
-function actionButtons(sid) {
-  return el("p", { class: "buttons" }, [...ACTIONS].map(([name, label]) =>
+function actionButtons(sid, status) {
+  const possible = ACTIONS.filter(([, , states]) => states.includes(status));
+  return el("p", { class: "buttons" }, possible.map(([name, label]) =>
     el("button", { type: "button", class: "small", "data-key": name,
       onclick: () => attempt(() => post(`/sandbox/commands/${sid}/${name}`)) }, label)));
 }

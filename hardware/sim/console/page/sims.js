@@ -1,6 +1,6 @@
 // The SIMs: their state, and what can be done to each of them.
 
-import { attempt, post, remove, get } from "./api.js";
+import { attempt, post } from "./api.js";
 import { announce, byId, copyButton, el } from "./dom.js";
 
 const MAX_CARDS = 40;
@@ -23,7 +23,6 @@ export function updateSims(message) {
   for (const agent of message.agents || []) for (const name of sims.keys()) if (agent.sim === name || agent.sim === null) changed.add(name);
   for (const name of changed) renderCard(name);
   if (message.reset) fillChoices();
-  showFaults();
   return changed;
 }
 
@@ -73,46 +72,19 @@ function cardNode(sim) {
 
 function fillChoices() {
   for (const select of document.querySelectorAll("select.sim-choice")) {
-    const before = select.value;
+    const before = select.querySelector("[data-sim]") ? select.value : "";
     const options = [...sims.values()].map((sim) =>
       el("option", { value: sim.name }, sim.name === sim.service ? sim.name : `${sim.name} (${sim.service})`));
-    if (select.classList.contains("with-all")) options.unshift(el("option", { value: "" }, "all"));
-    select.replaceChildren(...options);
-    if (sims.has(before)) select.value = before;
+    for (const option of options) option.dataset.sim = "yes";
+    const others = [...select.options].filter((option) => !option.dataset.sim);
+    const isFirst = (option) => option.value === "";
+    select.replaceChildren(...others.filter(isFirst), ...options, ...others.filter((option) => !isFirst(option)));
+    select.value = before;
+    if (before === "" || select.selectedIndex < 0) select.selectedIndex = 0;
     select.dispatchEvent(new Event("change"));
   }
 }
 
-function showFaults() {
-  const sim = sims.get(byId("fault-sim").value);
-  const rows = (sim?.faults || []).map((fault) => el("li", { class: "mono" }, fault.fault, fault.waits ? " (waits)" : ""));
-  byId("fault-list").replaceChildren(...rows);
-}
-
-export async function connectSimControls() {
+export function connectSimControls() {
   byId("sim-filter").addEventListener("input", filterCards);
-  byId("fault-sim").addEventListener("change", showFaults);
-  const faults = await attempt(async () => (await get("/sandbox/faults")).faults);
-  const choice = byId("fault-name");
-  choice.replaceChildren(...Object.keys(faults || {}).map((name) => el("option", { value: name }, name)));
-  const explain = () => (byId("fault-meaning").textContent = `The module ${faults[choice.value]}.`);
-  choice.addEventListener("change", explain);
-  if (faults) explain();
-  byId("fault-form").addEventListener("submit", (event) => {
-    event.preventDefault();
-    const keys = byId("fault-keys").value.trim();
-    const fault = keys ? `${choice.value}:${keys}` : choice.value;
-    const name = byId("fault-sim").value;
-    attempt(async () => applyFaults(name, await post(`/sandbox/sims/${name}/faults`, { fault }), `${fault} at ${name}`));
-  });
-  byId("fault-cancel").addEventListener("click", () => {
-    const name = byId("fault-sim").value;
-    attempt(async () => applyFaults(name, await remove(`/sandbox/sims/${name}/faults`), `Faults of ${name} cancelled`));
-  });
-}
-
-function applyFaults(name, answer, words) {
-  sims.get(name).faults = answer.faults;
-  showFaults();
-  announce(words);
 }
