@@ -30,6 +30,7 @@ PROGRAMS = {
     "socat": "socat",
     "ModemManager": "modemmanager",
     "ofonod": "ofono",
+    "bearerbox": "kannel",
     "gdbus": "libglib2.0-bin",
     "dbus-run-session": "dbus-daemon",
     "qemu-storage-daemon": "qemu-system-common qemu-utils",  # logs disk writes; Debian 12: in the first

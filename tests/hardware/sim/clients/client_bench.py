@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import re
 import shutil
+import textwrap
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -56,8 +59,10 @@ class PortBench:
         self.module.power_on()
 
     @property
-    def tcp_port(self):
-        return self._tcp.address.port
+    def environment(self):
+        """The variables of the page for users."""
+        ports = {"PORT": str(self.port), "TCP_PORT": str(self._tcp.address.port), "SOCKET": str(self.unix)}
+        return {**os.environ, "PATH": PATH, "LC_ALL": "C.UTF-8", **ports}
 
     def close(self):
         self.module.power_off()
@@ -139,6 +144,33 @@ async def run(*words, stdin=None, env=None):
     text = output.decode("utf-8", "replace")
     assert process.returncode == 0, text
     return text
+
+
+PAGE = Path(__file__).parents[4] / "hardware" / "CLIENTS.md"
+
+
+def documented_block(heading, number=0):
+    """Return an indented block of the page for users, the first one below this heading unless it says so."""
+    section = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"(?:^ {4}.*\n)(?:^(?: {4}.*)?\n(?=^ {4}|^$|\Z))*", section[1] + "\n", re.MULTILINE)
+    return textwrap.dedent(blocks[number])
+
+
+async def run_shell(bench, script):
+    """Run a script with the variables of the page in the folder of the bench; returns status and output."""
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", script,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        cwd=bench.folder, env=bench.environment,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode, output.decode("utf-8", "replace")
 
 
 class Daemon:
