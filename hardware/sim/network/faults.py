@@ -39,6 +39,7 @@ NETWORK_FAULT_DESCRIPTIONS = {
     "acknowledgement-lost": "a message arrives, its acknowledgement does not; the sender may send it again",
     "parts-delayed": "the next part of a long message to the SIM waits for `seconds`",
     "rate-limited": "only `rate` messages a minute pass; more wait, or are refused if they come from the SIM",
+    "receipt-delayed": "a delivery receipt that the sender has requested comes `seconds` later",
     "receipt-lost": "a delivery receipt that the sender has requested is lost",
     "receipt-failed": "a status report that the module has requested says that delivery has failed",
     "post-repeated": "a request that creates a Command is executed twice, `seconds` apart",

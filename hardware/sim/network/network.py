@@ -337,13 +337,17 @@ class SimulatedNetwork:
     def _send_status_report(self, queue: SubscriberQueue, message: pdu.Submit) -> None:
         """Report the message as delivered (TP-ST 0): the service receives everything at once.
 
-        Faults lose the report, or give it another status.
+        Faults lose the report, delay it, or give it another status.
         """
         number = str(message.destination_address)
         report_fault = partial(self._report_fault, queue.imsi, number, None, None)
         if queue.faults.strike("receipt-lost", "from_sim"):
             report_fault("receipt-lost: the module gets no status report")
             return
+        delay_s = 0.0
+        if delayed := queue.faults.strike("receipt-delayed", "from_sim"):
+            delay_s = delayed.draw_seconds()
+            report_fault(f"receipt-delayed: by {delay_s:.3g} s")
         failed = queue.faults.strike("receipt-failed", "from_sim")
         if failed:
             report_fault(f"receipt-failed: the status report has TP-ST {failed.fault.status}")
@@ -356,7 +360,7 @@ class SimulatedNetwork:
             status=failed.fault.status if failed else 0,
         )
         self._timers.call_later(
-            self.timing.transit_s, queue.enqueue, MtMessage(tpdu=report, sender=number, body=None)
+            self.timing.transit_s + delay_s, queue.enqueue, MtMessage(tpdu=report, sender=number, body=None)
         )
 
 

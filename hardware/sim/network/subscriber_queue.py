@@ -187,12 +187,8 @@ class SubscriberQueue:
             self._remove(message)
             self._emit_event(NetworkEventKind.ACKNOWLEDGED, message)
             self._note_part(message)
-            if message.listener is None:
-                pass
-            elif message.listener.wants_receipt and self.faults.strike("receipt-lost", "to_sim"):
-                self._emit_event(NetworkEventKind.FAULT, message, "receipt-lost: the service gets none")
-            else:
-                message.listener.acknowledged()
+            if message.listener is not None:
+                self._send_receipt(message, message.listener)
         else:
             full = cause in (RP_MEMORY_EXCEEDED, FCS_MEMORY_EXCEEDED)
             self._memory_full = self._memory_full or (full and message.store_and_forward)
@@ -253,6 +249,19 @@ class SubscriberQueue:
             self.faults.strike("rate-limited", "to_sim")
             self._emit_event(NetworkEventKind.FAULT, message, f"rate-limited: waits for {wait_s:.3g} s")
         return max(gap_s, wait_s)
+
+    def _send_receipt(self, message: MtMessage, listener: DeliveryListener) -> None:
+        """Tell the service that the module has the message."""
+        if not listener.wants_receipt:
+            listener.acknowledged()
+        elif self.faults.strike("receipt-lost", "to_sim"):
+            self._emit_event(NetworkEventKind.FAULT, message, "receipt-lost: the service gets none")
+        elif fault := self.faults.strike("receipt-delayed", "to_sim"):
+            delay_s = fault.draw_seconds()
+            self._emit_event(NetworkEventKind.FAULT, message, f"receipt-delayed: by {delay_s:.3g} s")
+            self._timers.call_later(delay_s, listener.acknowledged)
+        else:
+            listener.acknowledged()
 
     def _note_part(self, message: MtMessage) -> None:
         """Set the time of the next part, if this message was one."""

@@ -193,6 +193,19 @@ def test_lost_receipt_of_a_command(bench):
     assert (command.status, bench.station.texts) == ("sent", ["x"])
 
 
+def test_delayed_receipts(bench):
+    """The Command is `sent` until then, and so does the status report for the module come later."""
+    for direction in ("to_sim", "from_sim"):
+        bench.faults.add(f"receipt-delayed:direction={direction},seconds=60")
+    command = bench.create("x")
+    bench.submit("y", status_report_request=True)
+    bench.bench.advance(59)
+    assert (command.status, bench.station.texts) == ("sent", ["x"])
+    bench.bench.advance(2)
+    assert command.status == "delivered"
+    assert bench.station.received[1].status == 0
+
+
 @pytest.mark.parametrize(("fault", "status"), [(None, 0), ("receipt-failed", 70), ("receipt-lost", None)])
 def test_status_report_that_the_module_requested(bench, fault, status):
     """It says that the message was delivered, or not; or it is lost."""
