@@ -108,8 +108,6 @@ class OutcomeRecorder:
                 return None
             case ErrorClass.OUTCOME_UNKNOWN:
                 return await self.record_unknown(reply, reason)
-            case ErrorClass.BARRED:
-                pass  # by the network, on purpose
             case ErrorClass.PERMANENT:
                 if not await self._is_module_suspected(reply, error):
                     await self.record_failed(reply, reason)

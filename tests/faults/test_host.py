@@ -308,7 +308,7 @@ def test_f06_second_agent_on_the_journal_exits(tmp_path):
             for line in one.stderr:
                 if "ready" in line:
                     break
-            two = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+            two = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
             assert two.returncode == 1
             assert str(one.pid) in two.stderr
         finally:
