@@ -15,11 +15,12 @@ import logging
 from agent.at.client import AtClient, ExclusiveAccess
 from agent.at.command import AtCommand
 from agent.at.error_codes import EMPTY_SLOT_ERRORS, ErrorKind
-from agent.at.errors import CommandRefused
+from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
+from agent.modem.error import SlotKept
 from agent.modem.message_format import MessageFormat
 from agent.modem.settings import SettingsHolder
 from agent.modem.silent_slots import SilentSlots
-from agent.modem.store_reader import StoreReader
+from agent.modem.store_reader import StoreReader, is_restart
 from agent.modem.stored_message import REPORT_STORE, Slot, StoredMessage, drop_second_names
 
 _log = logging.getLogger("modem-agent.modem")
@@ -44,6 +45,7 @@ class MessageStore:
     ) -> None:
         self._client = client
         self._settings = settings
+        self._silent_slots = silent_slots
         self._reader = StoreReader(
             settings=settings, message_format=message_format, silent_slots=silent_slots
         )
@@ -132,9 +134,11 @@ class MessageStore:
         """Delete the message in one slot. An empty slot counts as deleted.
 
         `raw` is the message that was read from the slot; None deletes any message. Returns False if the slot
-        holds another message now, which stays. Raises CommandRefused, ModemLost, and CommandTimedOut if the
-        result is unknown: read the slot again then.
+        holds another message now, which stays. Raises CommandRefused, SlotKept, ModemLost, and
+        CommandTimedOut if the result is unknown: read the slot again then.
         """
+        if self._silent_slots.is_kept(slot, asyncio.get_running_loop().time()):
+            raise SlotKept("the module does not answer its delete; the next attempt is within an hour")
         async with self._client.exclusive() as access:
             if raw is not None and slot not in self._reader.fresh_slots:
                 message = await self._read_slot(access, slot)
@@ -147,6 +151,11 @@ class MessageStore:
             except CommandRefused as error:
                 if not error.is_one_of(EMPTY_SLOT_ERRORS):
                     raise
+            except (CommandTimedOut, ModemLost) as error:
+                if not is_restart(error):
+                    self._silent_slots.record_delete(slot, asyncio.get_running_loop().time())
+                raise
+            self._silent_slots.record_deleted(slot)
             return True
 
     async def _read_slot(self, access: ExclusiveAccess, slot: Slot) -> StoredMessage | None:

@@ -198,8 +198,8 @@ class Modem(ModuleControl):
         """Delete the message in one slot.
 
         `raw` is the message that was read from the slot; None deletes any message. Returns False if the slot
-        holds another message now, which stays. Raises CommandRefused, ModemLost, and CommandTimedOut if the
-        result is unknown: read the slot again then.
+        holds another message now, which stays. Raises CommandRefused, SlotKept, ModemLost, and
+        CommandTimedOut if the result is unknown: read the slot again then.
         """
         return await self._message_store.delete(slot, raw)
 

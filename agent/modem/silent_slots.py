@@ -28,6 +28,8 @@ class SilentSlots:
         """The time until which each store is not listed."""
         self._silences: dict[Slot, int] = {}
         self._skipped_until: dict[Slot, float] = {}
+        self._silent_deletes: dict[Slot, tuple[int, float]] = {}
+        """How often the delete of a slot was not answered, and the time of the next attempt."""
         self._unreported: list[Slot] = []
         self.silence_count = 0
         """The number of lists and readings that were not answered."""
@@ -65,6 +67,20 @@ class SilentSlots:
         """Record that a slot was answered."""
         self._silences.pop(slot, None)
         self._skipped_until.pop(slot, None)
+
+    def record_delete(self, slot: Slot, now: float) -> None:
+        """Record that the delete of one slot was not answered."""
+        silences, _ = self._silent_deletes.get(slot, (0, 0.0))
+        self._silent_deletes[slot] = silences + 1, now + MAX_RETRY_S
+
+    def record_deleted(self, slot: Slot) -> None:
+        """Record that the delete of a slot was answered."""
+        self._silent_deletes.pop(slot, None)
+
+    def is_kept(self, slot: Slot, now: float) -> bool:
+        """Return True if a slot is not to be deleted now."""
+        silences, retry_at = self._silent_deletes.get(slot, (0, now))
+        return silences >= MIN_SLOT_SILENCES and now < retry_at
 
     @property
     def skipped(self) -> tuple[Slot, ...]:

@@ -100,7 +100,7 @@ class StoreReader:
                 access, lambda message_format: message_format.cmgl_command()
             )
         except (CommandTimedOut, ModemLost) as error:
-            if not _is_restart(error):
+            if not is_restart(error):
                 self._silent_slots.record_list(store, _now())
                 _log.warning("%s; store %s is read slot by slot for a while", error, store)
             raise
@@ -282,7 +282,7 @@ class StoreReader:
                 access, lambda message_format: message_format.cmgr_command(slot.index)
             )
         except (CommandTimedOut, ModemLost) as error:
-            if not _is_restart(error):
+            if not is_restart(error):
                 self._silent_slots.record_slot(slot, _now(), is_lost=isinstance(error, ModemLost))
             raise
         self._silent_slots.record_answer(slot)
@@ -322,7 +322,7 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _is_restart(error: CommandTimedOut | ModemLost) -> bool:
+def is_restart(error: CommandTimedOut | ModemLost) -> bool:
     """Return True if a command was not answered because the module has restarted."""
     return isinstance(error, CommandTimedOut) and error.module_restarted
 

@@ -24,6 +24,7 @@ from agent.common.events import Event, EventKind, Severity
 from agent.common.runtime import Runtime
 from agent.journal.inbox import CommandStore
 from agent.journal.models import StoreOutcome
+from agent.modem.error import SlotKept
 from agent.modem.events import (
     DirectDelivery,
     MessageArrived,
@@ -371,7 +372,7 @@ class Receiver:
             try:
                 if not await self._execute(self._modem.delete(slot, raw)):
                     self._next_sweep_at = 0.0  # another message has taken the slot
-            except CommandRefused as error:
+            except (CommandRefused, SlotKept) as error:
                 self._deleted_messages.report_kept(slot, raw, str(error))
                 return False
             except CommandTimedOut:

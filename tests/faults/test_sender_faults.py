@@ -131,7 +131,7 @@ async def test_f124_module_that_refuses_every_body_for_now_is_restarted(tmp_path
 
 
 async def test_f124_module_whose_results_are_all_unknown_is_restarted(tmp_path, message_format):
-    """`+CMS ERROR: 500` after each body: nothing is sent twice, and the replies after the restart are sent."""
+    """`+CMS ERROR: 500` after each body: nothing is sent twice, and replies after the restart are sent."""
     async with FaultWorld(tmp_path, message_format) as world:
         await world.start_and_settle()
         world.module.faults.add("body-refused:refusal=CMS 500")

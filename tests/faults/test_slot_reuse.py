@@ -245,6 +245,35 @@ async def test_f122_two_silent_slots_do_not_stop_commands(tmp_path, message_form
         assert max(waits) < silence_s + 40
 
 
+@pytest.mark.parametrize("silence_s", [5.0, 60.0])
+async def test_f123_delete_that_silences_the_module(tmp_path, message_format, silence_s):
+    """Its message is kept and named, and the other slots are freed, also after many sessions."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        for index, message in enumerate(COMMANDS[:3], 1):
+            world.store_pdu(index, message)
+        deaf_until = 0.0
+
+        def filter_to_module(data):
+            nonlocal deaf_until
+            if data == b"AT+CMGD=1\r":
+                deaf_until = world.loop.time() + silence_s
+            return b"" if world.loop.time() < deaf_until else data
+
+        world.interceptor.filter_to_module = filter_to_module
+        await world.start_and_settle(600)
+        world.deliver_pdu(COMMANDS[3])
+        await world.advance(60)
+        assert world.executed == TEXTS
+        assert world.stored_indices() == [1]
+        assert (
+            len([line for line in world.log_lines(30) if "ME 1: the module does not answer its" in line]) == 1
+        )
+        world.interceptor.filter_to_module = lambda data: data
+        await world.advance(2 * 3600)
+        assert world.stored_indices() == []
+        assert world.query_journal("SELECT sum(duplicates) FROM commands") == [(0,)]
+
+
 @pytest.mark.parametrize("count", [1, 3])
 async def test_f123_each_message_that_stays_is_named(tmp_path, message_format, count):
     """Several messages that cannot be deleted have one line each."""

@@ -288,7 +288,7 @@ def refuse_message(factories, refused, *, code=38):
 
 
 async def test_retries_of_a_message_at_fault_end_after_the_maximum(pipeline, factories):
-    """Others are accepted meanwhile: twelve attempts with delays of up to an hour are made, then it failed."""
+    """Others are accepted meanwhile: twelve attempts with delays of up to an hour, then it has failed."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
     modem.defaults["send"] = refuse_message(factories, {"one"})

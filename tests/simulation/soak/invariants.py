@@ -145,7 +145,7 @@ class InvariantChecker:
         duplicates = sum(row["duplicates"] for row in rows)
         if duplicates > max(deliveries - len(rows), 0) and not any(map(self._may_be_forgotten, messages)):
             self.add_finding(
-                f"{content!r} came {deliveries} times, but {duplicates} duplicates were counted in {len(rows)} rows"
+                f"{content!r} came {deliveries} times and has {len(rows)} rows, but {duplicates} duplicates"
             )
 
     def _expected_rows(self, message):
@@ -295,8 +295,8 @@ class InvariantChecker:
                 deliveries = len(message.segments[0].offered_at)
                 if rows[message.content] > deliveries:
                     self.add_finding(
-                        f"the ignored message {message.content!r} came {deliveries} times and is in the journal"
-                        f" {rows[message.content]} times"
+                        f"the ignored message {message.content!r} came {deliveries} times and has"
+                        f" {rows[message.content]} rows"
                     )
 
     # Every Command gets its reply

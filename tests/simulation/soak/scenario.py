@@ -45,7 +45,7 @@ DIRECT_DELIVERY_PROFILE = "nrf91"
 
 
 def _draw_habits(device, rng):
-    """Return changes of a module: how it writes numbers and strings, and what +CPMS, +CMTI and ATI are like."""
+    """Return changes of a module: how it writes numbers, and what its strings, +CPMS, +CMTI and ATI are like."""
     habits = {}
     if rng.random() < 0.08:
         habits["number_style"] = rng.choice(("padded", "spaced", "quoted"))
