@@ -82,22 +82,25 @@ async def test_accepted_credentials(call, authorization):
         f"Bearer {OWN.key_secret}",
     ],
 )
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [("POST", COMMANDS), ("GET", WIRELESS), ("DELETE", f"{WIRELESS}/DC1"), ("POST", "/supersim/v1/Fleets")],
-)
-async def test_refused_credentials(http, call, method, path, authorization):
-    """401 with the vendor's body."""
-    assert await call(method, path, authorization) == (
-        401,
-        {
-            "code": 20003,
-            "message": "Authenticate",
-            "more_info": "https://www.twilio.com/docs/errors/20003",
-            "status": 401,
-        },
-    )
-    assert http.headers["WWW-Authenticate"].startswith("Basic realm=")
+async def test_refused_credentials(http, call, authorization):
+    """401 with the vendor's body, for every operation."""
+    for method, path in (
+        ("POST", COMMANDS),
+        ("GET", WIRELESS),
+        ("DELETE", f"{WIRELESS}/DC1"),
+        ("POST", "/supersim/v1/Fleets"),
+        ("POST", "/v1/SmsCommands"),
+    ):
+        assert await call(method, path, authorization) == (
+            401,
+            {
+                "code": 20003,
+                "message": "Authenticate",
+                "more_info": "https://www.twilio.com/docs/errors/20003",
+                "status": 401,
+            },
+        )
+        assert http.headers["WWW-Authenticate"].startswith("Basic realm=")
 
 
 @pytest.mark.parametrize("path", ["/supersim/v1/Nothing", "/wireless/v1/Sims", "/%73upersim/v1/Sims"])

@@ -82,10 +82,10 @@ async def test_invalid_rule_is_refused(control, body, sentence):
     assert sentence in error["message"]
 
 
-async def test_page_size_of_programmable_wireless(http, control):
+async def test_page_size_of_programmable_wireless(http, control, sandbox):
     """Its document allows 100, the description 1000: pages have at most 100 rows, or more is refused."""
     for _ in range(101):
-        await http.post(WIRELESS, Sim="programmable-wireless", Command="x")
+        sandbox.services["programmable-wireless"].create({"Sim": "programmable-wireless", "Command": "x"})
     status, body = await http.get(WIRELESS, PageSize="1000")
     assert (status, len(body["commands"]), body["meta"]["page_size"]) == (200, 100, 100)
     _, second = await http.get(body["meta"]["next_page_url"])
