@@ -6,6 +6,7 @@ the services expect the documented body for every error.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -34,6 +35,15 @@ class JsonRequestHandler(web.RequestHandler):
 
     def __init__(self, server: web.Server, *, loop: asyncio.AbstractEventLoop, logger: Logger) -> None:
         super().__init__(server, loop=loop, logger=logger, access_log=None)  # type: ignore[arg-type] # aiohttp's hint lacks None
+
+    def data_received(self, data: bytes) -> None:
+        """Parse octets. aiohttp before 3.14 does not expect the error of an impossible URL."""
+        try:
+            super().data_received(data)
+        except ValueError:
+            if self.transport is not None:
+                self.transport.write(_answer_to_impossible_url())
+                self.transport.close()
 
     def handle_error(
         self,
@@ -67,3 +77,10 @@ class JsonRequestHandler(web.RequestHandler):
         """Log an exception, unless the client caused it."""
         if not isinstance(kw.get("exc_info"), CLIENT_ERRORS):
             super().log_exception(*args, **kw)
+
+
+def _answer_to_impossible_url() -> bytes:
+    error = ServiceError(400, UNSPECIFIED, "The request is not valid HTTP: its URL is impossible.")
+    body = json.dumps(error.to_json()).encode()
+    head = "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
