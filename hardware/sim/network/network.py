@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from functools import partial
+from datetime import UTC, datetime
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import pdu
@@ -22,7 +23,6 @@ from hardware.sim.timers import TimerGroup
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
-    from datetime import datetime
 
     from hardware.sim.interfaces import Arguments, MobileStation, Scheduler
     from hardware.sim.network.events import EventReporter
@@ -66,6 +66,25 @@ class Subscription:
     """`<stat>` that a module with this SIM gets when it attaches: 1 home, 5 roaming, 3 denied."""
     on_mo_message: Callable[[MoMessage], None]
     """Called with each complete message that the SIM sends."""
+
+
+@lru_cache(maxsize=100)
+def check_sender(sender: pdu.Address) -> None:
+    """Raise pdu.PduError if no message from this address can be encoded; few addresses send many."""
+    empty = pdu.UserData.of("")
+    pdu.encode(
+        pdu.Deliver(
+            originating_address=sender,
+            service_centre_timestamp=pdu.Timestamp.of(datetime(2000, 1, 1, tzinfo=UTC)),
+            user_data=empty,
+            data_coding_scheme=empty.data_coding_scheme,
+        ),
+        sca=False,
+    )
+
+
+encode_timestamp = lru_cache(maxsize=2)(pdu.Timestamp.of)
+"""Many messages have the time stamp of one second."""
 
 
 class SimulatedNetwork:
@@ -141,13 +160,13 @@ class SimulatedNetwork:
 
         Raises KeyError if the SIM is unknown, pdu.PduError if the message cannot be encoded.
         """
+        check_sender(sender)
         deliver = pdu.Deliver(
             originating_address=sender,
-            service_centre_timestamp=pdu.Timestamp.of(self._wall_clock()),
+            service_centre_timestamp=encode_timestamp(self._wall_clock().replace(microsecond=0)),
             user_data=user_data,
             data_coding_scheme=user_data.data_coding_scheme,
         )
-        pdu.encode(deliver, sca=False)
         message = MtMessage(
             tpdu=deliver,
             sender=str(sender),

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 PROTECTED_PATHS = ("/supersim/", "/wireless/", "/v1/")
 """Paths of the services, whether a route exists or not."""
 
+ACCOUNT = web.RequestKey("account", str)
+"""The account SID that `Callers.find_account` has found for a request; empty if it is not known."""
+
 
 class Callers:
     """The callers of one sandbox."""
@@ -29,7 +32,9 @@ class Callers:
 
         Raises ServiceError (401) for missing or wrong credentials.
         """
-        return self._access.authenticate(request.headers.get(hdrs.AUTHORIZATION))
+        if ACCOUNT not in request:
+            request[ACCOUNT] = self._access.authenticate(request.headers.get(hdrs.AUTHORIZATION)) or ""
+        return request[ACCOUNT] or None
 
     def shown_account(self, request: web.Request) -> str:
         """Return the account SID that resources show to the caller."""

@@ -11,4 +11,5 @@ if TYPE_CHECKING:
 
 def format_date(time: datetime) -> str:
     """Format as UTC with whole seconds and `Z`; the vendor's client does not parse any other form."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    utc = time if time.tzinfo is UTC else time.astimezone(UTC)
+    return f"{utc.isoformat(timespec='seconds')[:19]}Z"
