@@ -64,8 +64,8 @@ class Timestamp(Record):
         quarters, odd = divmod(minutes, 15)
         if rest or odd or quarters > 79:
             raise PduError("timestamp", None, f"the offset {offset} is not 0 to 79 quarters of an hour")
-        fields = (time.year % 100, time.month, time.day, time.hour, time.minute, time.second, quarters)
-        digits = "%02d%02d%02d%02d%02d%02d%02d" % fields  # strftime takes ten times as long
+        date = f"{time.year % 100:02}{time.month:02}{time.day:02}"  # strftime takes several times as long
+        digits = f"{date}{time.hour:02}{time.minute:02}{time.second:02}{quarters:02}"
         octets = bytearray(bytes.fromhex(digits).translate(_SWAP_NIBBLES))
         if offset < timedelta(0):
             octets[6] |= 8

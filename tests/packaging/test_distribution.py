@@ -77,7 +77,7 @@ def test_wheel_contains_configuration_and_example_handlers(wheel_names):
     files = {
         file.relative_to(CHECKOUT / "config") for file in (CHECKOUT / "config").rglob("*") if file.is_file()
     }
-    unneeded = {"__pycache__", "debian"}
+    unneeded = {"__pycache__", "container", "debian"}
     expected = {f"share/modem-agent/{file}" for file in files if not unneeded.intersection(file.parts)}
     assert shared == expected
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from hardware.sim.service.resource import CommandResource
+    from hardware.sim.service.rules import ServiceRules
 
 RETENTION_DAYS = 30
 """Days from creation until a resource is no longer found, as documented."""
@@ -24,10 +25,13 @@ class CommandCollection:
     """The Commands of one service. `drop` is called with each one that goes because there are too many."""
 
     def __init__(
-        self, wall_clock: Callable[[], datetime], limit: int, drop: Callable[[CommandResource], None]
+        self,
+        wall_clock: Callable[[], datetime],
+        rules: ServiceRules,
+        drop: Callable[[CommandResource], None],
     ) -> None:
         self._wall_clock = wall_clock
-        self._limit = limit
+        self._rules = rules
         self._drop = drop
         self._by_sid: dict[str, CommandResource] = {}
         self._rows: list[CommandResource] = []
@@ -36,8 +40,10 @@ class CommandCollection:
         """Add the newest Command."""
         self._by_sid[resource.sid] = resource
         self._rows.append(resource)
-        if len(self._rows) > self._limit:
-            count = self._limit // 100 + 1  # taking one at a time would move the others each time
+        limit = max(self._rules.max_commands, 1)
+        if len(self._rows) > limit:
+            # A hundredth goes together: taking one at a time would move the others each time.
+            count = len(self._rows) - limit + limit // 100
             for old in self._rows[:count]:
                 self._drop(old)
             self._forget_oldest(count)

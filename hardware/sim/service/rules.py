@@ -42,7 +42,7 @@ class MissingSim(StrEnum):
     FIRST = "first"
 
 
-MAX_REQUESTS_PER_S = 1_000_000
+MAX_NUMBER = 1_000_000
 
 RULES = {
     "long-text": "a text to a SIM that does not fit one SMS",
@@ -54,6 +54,8 @@ RULES = {
     "large-page": "a PageSize beyond the limit of the document (100 for Programmable Wireless)",
     "missing-sim": "a Command without Sim, as in a sample of the document; first takes the first SIM",
     "requests-per-s": "the number of requests that are answered per second; 0: any number; others get 429",
+    "max-commands": "the number of Commands that each service keeps; if there are more, the oldest go, and those "
+    "that still wait for their SIM fail",
 }
 """What each rule decides, by its name."""
 
@@ -71,8 +73,7 @@ class ServiceRules:
     missing_sim: MissingSim = MissingSim.REFUSE
     requests_per_s: int = 0
     max_commands: int = 100_000
-    """Number of Commands that each service keeps; 100,000 need about 300 MB while all wait for their SIMs.
-    If there are more, the oldest go, at least one in a hundred at a time. It is set before the start."""
+    """At least one is kept. 100,000 need about 300 MB while all wait for their SIMs."""
 
     def change(self, name: str, value: str) -> None:
         """Set a rule by its name as in `to_json`; raises ValueError with one sentence."""
@@ -84,9 +85,9 @@ class ServiceRules:
                 raise ValueError(f'the rule {name} is one of {", ".join(choices)}, not "{value}"')
             setattr(self, attribute, type(getattr(self, attribute))(value))
             return
-        is_number = value.isascii() and value.isdecimal() and len(value) <= len(str(MAX_REQUESTS_PER_S))
-        if not is_number or int(value) > MAX_REQUESTS_PER_S:
-            raise ValueError(f'the rule {name} is a number from 0 to {MAX_REQUESTS_PER_S}, not "{value}"')
+        is_number = value.isascii() and value.isdecimal() and len(value) <= len(str(MAX_NUMBER))
+        if not is_number or int(value) > MAX_NUMBER:
+            raise ValueError(f'the rule {name} is a number from 0 to {MAX_NUMBER}, not "{value}"')
         setattr(self, attribute, int(value))
 
     def choices(self, name: str) -> tuple[str, ...]:

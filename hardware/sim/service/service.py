@@ -82,7 +82,7 @@ class CommandService:
         self._status_observers: list[StatusObserver] = []
         self._by_imsi: dict[str, ServiceSim] = {}
         """The SIMs of this service."""
-        self._commands = CommandCollection(wall_clock, rules.max_commands, self._withdraw)
+        self._commands = CommandCollection(wall_clock, rules, self._withdraw)
         self._serial = 0
         self._reference = rng.randrange(256)
 

@@ -79,9 +79,8 @@ class NetworkBench:
         self.events = []
         reporter = EventReporter(self.wall_clock, self.events.append)
         self.network = SimulatedNetwork(self.time, self.wall_clock, reporter, timing=timing)
-        self.account = ServiceAccount(
-            self.network, self.wall_clock, random.Random(1), reporter, ServiceRules(**rules)
-        )
+        self.rules = ServiceRules(**rules)
+        self.account = ServiceAccount(self.network, self.wall_clock, random.Random(1), reporter, self.rules)
         self.services = self.account.services
         self.sims = {}
         for index, (name, service) in enumerate(self.services.items()):

@@ -37,6 +37,15 @@ def test_oldest_command_goes_when_there_are_too_many(bench, create):
         bench.services["super-sim"].fetch(oldest.sid)
 
 
+def test_lower_limit_applies_to_the_next_command(bench, create):
+    """The rule may be changed at any time."""
+    for number in range(5):
+        create(str(number))
+    bench.rules.change("max-commands", "2")
+    create("5")
+    assert listed(bench) == ["5", "4"]
+
+
 def test_deleted_command_leaves_the_others(make_network_bench):
     """A Command in the middle is deleted; limits count what is left."""
     bench = make_network_bench(max_commands=3)
