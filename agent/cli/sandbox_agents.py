@@ -79,7 +79,8 @@ class _AgentConnection:
         finally:
             writer.close()
         modem = status.get("modem") or {}
-        state = f"modem-agent {status.get('version')}, {modem.get('state')}"
+        session = "in a session with the module" if "iccid" in modem else "no session with the module"
+        state = f"modem-agent {status.get('version')}, {session}"
         sim = self._find_sim(modem.get("iccid")) or reporter.sim
         if (reporter.sim, reporter.state, reporter.is_connected) != (sim, state, True):
             reporter.set_state(sim, state, is_connected=True)

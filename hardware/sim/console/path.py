@@ -43,8 +43,8 @@ class PathStep:
     stage: PathStage
     title: str
     at: datetime
-    sim: str
-    """Unique name of the SIM."""
+    sim: str | None
+    """Unique name of the SIM; None if the step concerns no single one."""
     sid: str | None
     """SID of the Command in whose path the step is; None if it belongs to none."""
     detail: str = ""
@@ -66,6 +66,9 @@ _NETWORK_STEPS = {
     NetworkEventKind.ORIGINATED: (PathStage.REPLY, "Accepted by the service centre", StepTone.NEUTRAL),
     NetworkEventKind.LISTED: (PathStage.REPLY, "Listed by the service", StepTone.GOOD),
     NetworkEventKind.NOT_LISTED: (PathStage.REPLY, "Not listed by the service", StepTone.WARNING),
+    NetworkEventKind.FAULT: (PathStage.NETWORK, "Fault", StepTone.WARNING),
+    NetworkEventKind.ATTACHED: (PathStage.NETWORK, "Attached", StepTone.GOOD),
+    NetworkEventKind.DETACHED: (PathStage.NETWORK, "Detached", StepTone.WARNING),
     NetworkEventKind.CALLBACK_ACCEPTED: (PathStage.WEBHOOK, "Callback accepted", StepTone.GOOD),
     NetworkEventKind.CALLBACK_FAILED: (PathStage.WEBHOOK, "Callback failed", StepTone.BAD),
     NetworkEventKind.CALLBACK_NOT_SENT: (PathStage.WEBHOOK, "Callback not sent", StepTone.WARNING),
@@ -79,7 +82,7 @@ _NUMBER_WORDS = {
 _CONTENT_KINDS = {NetworkEventKind.CREATED, NetworkEventKind.ORIGINATED}
 
 
-def network_step(event: NetworkEvent, sim: str, sid: str | None, note: str = "") -> PathStep:
+def network_step(event: NetworkEvent, sim: str | None, sid: str | None, note: str = "") -> PathStep:
     """Return the step for an event of network or service; `note` is added to what the event says."""
     stage, title, tone = _NETWORK_STEPS.get(
         event.kind,

@@ -6,7 +6,7 @@ A message has these keys; those without content are left out, except the clock:
     clock      time of the sandbox, and whether it passes
     sims       SIMs as they are now, those that something happened to
     commands   Commands as they are now, those that something happened to
-    steps      what happened to Commands, in order
+    steps      what happened, in order, to Commands (`sid`) and else
     answers    pairs of the SID of a message from a SIM and the SID of the Command that it answers
     callbacks  callbacks as they are now, those that something happened to
     port       octets on the ports of the modules
@@ -22,7 +22,6 @@ from hardware.sim.callbacks.record import Callback
 from hardware.sim.console.agent_reports import AgentReporter
 from hardware.sim.console.path import PathStep, network_step, status_step
 from hardware.sim.console.recorder import AnswerRecord, EventRecord, PortRecord, StatusRecord
-from hardware.sim.sandbox_sim import SandboxSim
 from hardware.sim.service.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from hardware.sim.console.feed import FeedRecord
     from hardware.sim.sandbox import Sandbox
+    from hardware.sim.sandbox_sim import SandboxSim
     from hardware.sim.service.resource import CommandResource
     from hardware.sim.service.sims import ServiceSim
 
@@ -133,12 +133,12 @@ class _Batch:
     def add(self, record: FeedRecord) -> None:
         """Add a record."""
         match record.item:
-            case EventRecord(None, _, _, _):
-                pass  # the clock, which every message has
-            case EventRecord(SandboxSim() as sim, event, sid, note):
-                self.sims[sim.unique_name] = sim
+            case EventRecord(sim, event, sid, note):
+                if sim is not None:
+                    self.sims[sim.unique_name] = sim
                 self._touch(sid, event.sid)
-                self._add_step(record.number, network_step(event, sim.unique_name, sid, note))
+                name = sim.unique_name if sim else None
+                self._add_step(record.number, network_step(event, name, sid, note))
             case StatusRecord(resource, status, at):
                 self._touch(resource.sid)
                 if status != "received":  # the event says so

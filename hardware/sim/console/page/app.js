@@ -5,6 +5,7 @@ import { resetCallbacks, updateCallbacks } from "./callbacks.js";
 import { connectClock, setClock } from "./clock.js";
 import { resetCommands, showCommandsOf, updateCommands } from "./commands.js";
 import { showConnection } from "./connect.js";
+import { addEvents, resetEvents } from "./events.js";
 import { connectFaultForm, showFaults } from "./faults.js";
 import { addOctets, connectPortControls, resetPorts, showPort } from "./port.js";
 import { connectSendForm } from "./send.js";
@@ -16,12 +17,14 @@ function receive(message) {
     resetCommands(message.clock.now);
     resetPorts();
     resetCallbacks();
+    resetEvents();
     showConnection();
   }
   setClock(message.clock);
   updateSims(message);
   showFaults();
   updateCommands(message);
+  if (message.steps) addEvents(message.steps);
   if (message.port) addOctets(message.port);
   if (message.callbacks) updateCallbacks(message.callbacks);
   showPortHint();

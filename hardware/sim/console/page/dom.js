@@ -26,10 +26,9 @@ export function showProblem(text) {
   problem.hidden = !text;
 }
 
+/** Return the time of day in UTC, as the sandbox shows its time, with milliseconds or without. */
 export function formatTime(iso, digits = 3) {
-  const time = new Date(iso);
-  const text = time.toLocaleTimeString("en-GB", { hour12: false });
-  return digits ? `${text}.${String(time.getMilliseconds()).padStart(3, "0").slice(0, digits)}` : text;
+  return new Date(iso).toISOString().slice(11, digits ? 20 + digits : 19);
 }
 
 /** Return a button that copies a text. */

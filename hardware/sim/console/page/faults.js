@@ -39,9 +39,11 @@ function showChoices() {
 
 function showMeaning() {
   const name = byId("fault-name").value;
-  const ofModule = target() !== SERVICES;
-  const meaning = (ofModule ? meanings.module : meanings.services)[name] || "";
-  byId("fault-meaning").textContent = meaning && `The ${ofModule ? "module" : "service"} ${meaning}.`;
+  const isService = target() === SERVICES;
+  const meaning = (isService ? meanings.services : meanings.module)[name] || "";
+  const isSentence = /^(?:an?|the|only) /.test(meaning); // a fault of messages; the others say what the module does
+  const subject = isSentence ? meaning[0].toUpperCase() + meaning.slice(1) : `The ${isService ? "service" : "module"} ${meaning}`;
+  byId("fault-meaning").textContent = meaning && `${subject}.`;
 }
 
 /** Show the faults that wait or last. */

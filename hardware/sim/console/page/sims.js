@@ -74,7 +74,7 @@ function fillChoices() {
   for (const select of document.querySelectorAll("select.sim-choice")) {
     const before = select.querySelector("[data-sim]") ? select.value : "";
     const options = [...sims.values()].map((sim) =>
-      el("option", { value: sim.name }, sim.name === sim.service ? sim.name : `${sim.name} (${sim.service})`));
+      el("option", { value: sim.name }, sim.name));
     for (const option of options) option.dataset.sim = "yes";
     const others = [...select.options].filter((option) => !option.dataset.sim);
     const isFirst = (option) => option.value === "";
