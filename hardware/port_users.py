@@ -110,7 +110,7 @@ def _describe_holder(node: Path, own_pid: int, root: Path) -> str:
     for folder in _LOCK_DIRS:
         with contextlib.suppress(OSError, ValueError):
             pid = int((root / folder / f"LCK..{node.resolve().name}").read_text())
-            if pid != own_pid and (root / "proc" / str(pid)).exists():
+            if pid != own_pid and _process_exists(pid, root):
                 return f"{node} is held by process {pid}"
     return ""
 
@@ -140,7 +140,24 @@ def _list_processes(root: Path) -> list[Path]:
     return []
 
 
+def _process_exists(pid: int, root: Path) -> bool:
+    """Return True if there is a process; the unit hides those of other users in /proc (ProtectProc=)."""
+    if root != ROOT:
+        return (root / "proc" / str(pid)).exists()
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
+
+
 def _find_modem_manager(root: Path) -> list[tuple[int, str]]:
+    """Return process id and name, from the control group of its unit or the processes that are visible."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        group = root / "sys/fs/cgroup/system.slice" / f"{MODEM_MANAGER}.service"
+        return [(int((group / "cgroup.procs").read_text().split()[0]), MODEM_MANAGER)]
     return [
         (int(process.name), MODEM_MANAGER)
         for process in _list_processes(root)

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 _SESSION_END_KINDS = {EventKind.SESSION_ENDED, EventKind.SESSION_FAILED, EventKind.MODULE, EventKind.PORT}
 """Events that end a connection. A recording has only their kind: their text may contain masked data."""
-_SYSLOG_PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
-"""Priorities of sd-daemon(3)."""
 
 
 @click.command()
@@ -98,7 +96,7 @@ def run(
         if recording is not None and event.kind in _SESSION_END_KINDS:
             recording.log_event(event.kind, asyncio.get_running_loop().time())
         content = f" {event.content!r}" if show_content and event.content is not None else ""
-        log.log(event.severity, "%s%s", event, content)
+        log.log(event.severity, "%s%s", event, content, extra={"event": event})
 
     try:
         open_port = make_port_opener(config_path, config)
@@ -189,11 +187,12 @@ def _locate_error(error: Exception) -> str:
 
 
 def _configure_logging(*, debug: bool) -> logging.Logger:
-    """Log to standard error, with the time; under systemd with the priority instead, see sd-daemon(3)."""
+    """Log to standard error, with the time; under systemd to its journal, with the fields of each event."""
+    from agent.common.journald import SYSLOG_PRIORITIES, JournalHandler, writes_to_journal
 
     class SyslogFormatter(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
-            return f"<{_SYSLOG_PRIORITIES.get(record.levelno, 5)}>{super().format(record)}"
+            return f"<{SYSLOG_PRIORITIES.get(record.levelno, 5)}>{super().format(record)}"
 
     log = logging.getLogger("modem-agent")
     log.setLevel(logging.DEBUG if debug else logging.INFO)
@@ -202,6 +201,7 @@ def _configure_logging(*, debug: bool) -> logging.Logger:
     output.setFormatter(
         SyslogFormatter("%(message)s") if under_systemd else logging.Formatter("%(asctime)s %(message)s")
     )
-    log.handlers[:] = [output]
+    is_journal = writes_to_journal(os.environ, sys.stderr.fileno())
+    log.handlers[:] = [JournalHandler(output) if is_journal else output]
     log.propagate = False
     return log

@@ -60,7 +60,7 @@ def setup(
     keeps all else that is in agent.toml, comments included. Of the Debian package it uses the files; without
     it, from the wheel, it installs what the package would.
     """
-    from agent.installation.changes import SetupError
+    from agent.installation.changes import SetupError, is_active
     from agent.installation.plan import Device, plan_activation, plan_files, plan_settings
 
     if purge and not remove:
@@ -92,8 +92,8 @@ def setup(
             *plan_settings(device, text, pin=sim_pin, network=network),
         ]
         activation = plan_activation(device, start=is_ready and not no_start)
-        is_inactive = _is_inactive(device)
-        _carry_out([*changes, *activation], yes=yes, dry_run=dry_run, commands_alone=is_inactive)
+        stands_still = device.is_running and not is_active(device.unit)
+        _carry_out([*changes, *activation], yes=yes, dry_run=dry_run, commands_alone=stands_still)
     except SetupError as error:
         exit_with_errors(str(error))
     except OSError as error:
@@ -243,16 +243,6 @@ def _carry_out(changes: Iterable[Change], *, yes: bool, dry_run: bool, commands_
         raise SystemExit(EXIT_FAILURE)
     for change, _ in needed:
         change.apply()
-
-
-def _is_inactive(device: Device) -> bool:
-    """Return True if systemd does not run the unit."""
-    import subprocess
-
-    if not device.is_running:
-        return False
-    command = ("systemctl", "is-active", "--quiet", device.unit)
-    return subprocess.run(command, check=False).returncode != 0
 
 
 def _remove(device: Device, *, purge: bool, yes: bool, dry_run: bool) -> None:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from agent.common.events import Event, EventKind, EventSink
+from agent.common.events import Event, EventKind, EventSink, Severity
 from agent.handlers import protocol
 from agent.handlers.api import Command
 from agent.handlers.framing import Frame
 from agent.handlers.manager_client import ManagerClient, ManagerGone, ManagerNotStarted
+from agent.handlers.missing_rights import find_remedy
 from agent.handlers.results import (
     Failed,
     Finished,
@@ -93,6 +94,7 @@ class ProcessRunner:
         self._start_lock = asyncio.Lock()
         self._file_locks: dict[str, asyncio.Lock] = {}
         self._closed = False
+        self._logged_remedies: set[tuple[str, str]] = set()
 
     async def load(self, file: Path) -> list[HandlerDeclaration]:
         """Load the file into a worker, which stays for Commands.
@@ -160,7 +162,10 @@ class ProcessRunner:
             return Failed(str(error))
         except TimeoutError:
             return TimedOut()
-        return protocol.decode_result(spec, response)
+        result = protocol.decode_result(spec, response)
+        if isinstance(result, Failed):
+            self._log_remedy(spec.name, result.reason)
+        return result
 
     async def _send_request(
         self, request: Frame, timeout_s: float, on_partial: Callable[[Frame], None] = lambda _: None
@@ -186,3 +191,11 @@ class ProcessRunner:
 
     def _on_log_line(self, name: str, line: str) -> None:
         self._emit(Event(EventKind.HANDLER, f"{name}: {line}"))
+        self._log_remedy(name, line)
+
+    def _log_remedy(self, name: str, text: str) -> None:
+        """Log once for each handler what to do about a right that it does not have."""
+        remedy = find_remedy(text)
+        if remedy and (name, remedy) not in self._logged_remedies:
+            self._logged_remedies.add((name, remedy))
+            self._emit(Event(EventKind.HANDLER, f"{name}: {remedy}", severity=Severity.WARNING))

@@ -181,6 +181,11 @@ class RunCommand:
             raise SetupError(f"{' '.join(self.command)} failed: {reason}")
 
 
+def is_active(unit: str) -> bool:
+    """Return True if systemd runs a unit."""
+    return subprocess.run(("systemctl", "is-active", "--quiet", unit), check=False).returncode == 0
+
+
 def own_environment() -> Path:
     """Return the virtual environment that runs this program. Raises SetupError if it cannot be installed."""
     prefix = Path(sys.prefix)

@@ -35,7 +35,7 @@ The journal: received Commands and replies.
 
 def make_manual_pages(group: click.Group, version: str, config_text: str) -> dict[str, str]:
     """Return the man pages by file name: one for each command, and one for the keys of agent.toml."""
-    context = click.Context(group, info_name=PROGRAM)
+    context = click.Context(group, info_name=PROGRAM, **group.context_settings)
     pages = dict(_make_command_pages(context, version))
     pages[f"{PROGRAM}.toml.5"] = _make_config_page(config_text, version)
     return pages

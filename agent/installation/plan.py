@@ -22,7 +22,7 @@ from agent.installation.changes import (
 NETWORK_DROP_IN = """\
 # Written by `modem-agent setup --network`: handlers, and a module at a socket:// port, use the network.
 [Service]
-RestrictAddressFamilies=AF_INET AF_INET6
+RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK
 IPAddressDeny=
 """
 _SHARED_UNITS = ("modem-agent.service", "modem-agent@.service")
@@ -95,7 +95,9 @@ def plan_files(device: Device, generated: Mapping[str, str]) -> Iterator[Change]
     if device.is_packaged:
         return
     source = shared_folder()
-    yield CopyEnvironment(own_environment(), device.path(str(PREFIX)))
+    environment = own_environment()
+    if environment != device.path(str(PREFIX)):  # else this is the installed program itself
+        yield CopyEnvironment(environment, device.path(str(PREFIX)))
     yield MakeLink(device.path("usr/local/bin/modem-agent"), PREFIX / "bin/modem-agent")
     for unit in _SHARED_UNITS:
         yield WriteFile(device.path(f"etc/systemd/system/{unit}"), (source / unit).read_text())
@@ -139,7 +141,7 @@ def plan_activation(device: Device, *, start: bool) -> list[Change]:
 
 
 def plan_removal(device: Device, generated: Mapping[str, str], *, with_data: bool) -> Iterator[Change]:
-    """Return the changes that undo those of `setup`; `with_data` includes configuration, journals and user."""
+    """Return the changes that undo those of `setup`; `with_data` adds configuration, journals and user."""
     if device.is_running:
         yield RunCommand(("systemctl", "--quiet", "disable", "--now", device.unit), may_fail=True)
         yield RunCommand(("systemctl", "stop", "modem-agent.service", "modem-agent@*.service"), may_fail=True)

@@ -73,6 +73,7 @@ ALLOWED_USES: dict[str, dict[str, str]] = {
         "process": "starts the handler manager, the only child of the agent"
     },
     "agent/handlers/spawn.py": {"process": "starts handlers, inside the handler manager"},
+    "agent/installation/changes.py": {"process": "`setup` runs systemctl and udevadm"},
     "agent/journal/executor.py": {"thread": "the one thread that uses the journal"},
     "agent/daemon/dependencies.py": {
         "clock": "passes the wall clock on",

@@ -60,6 +60,16 @@ def package(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dist")
     run(sys.executable, ROOT / "tests/packaging/build.py", folder)
     (wheel,) = folder.glob("*.whl")
+    # What the wheel needs, all of it pure Python, for a machine without network.
+    options = [
+        "--quiet",
+        "--only-binary=:all:",
+        "--constraint",
+        ROOT / "requirements.txt",
+        "--dest",
+        folder / "wheels",
+    ]
+    run(sys.executable, "-m", "pip", "download", *options, wheel)
     architecture = run("dpkg", "--print-architecture").strip()
     build = (sys.executable, ROOT / "config/debian/build_deb.py", "--wheel", wheel)
     return Path(run(*build, "--architecture", architecture, folder).strip())

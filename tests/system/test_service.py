@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -17,7 +19,7 @@ README = (Path(__file__).parents[2] / "config" / "README.md").read_text()
 SANDBOX_PROBE_SCRIPT = """\
 #!/bin/sh
 # Tries actions that the unit forbids and actions that it allows; prints a word for each that worked.
-touch /etc/x 2>/dev/null && printf 'etc '
+touch /etc/x && printf 'etc '
 ls /home/* 2>/dev/null && printf 'home '
 dd if=/dev/fuse count=0 2>/dev/null && printf 'fuse '
 sudo -n true 2>/dev/null && printf 'sudo '
@@ -44,6 +46,12 @@ echo started
 """
 
 
+def recipe_files(heading, language="ini"):
+    """Return the files of a recipe in config/README.md, in order."""
+    section = re.search(rf"^### {heading}\n(.*?)(^##|\Z)", README, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```", section[1], re.MULTILINE | re.DOTALL)
+
+
 @pytest.fixture(scope="module")
 def gateway(boot_container, sandbox):
     """A booted container with the module plugged in, and the handlers of the tests."""
@@ -54,6 +62,8 @@ def gateway(boot_container, sandbox):
         "linger": BACKGROUND_SCRIPT,
         "restart": "#!/bin/sh\ntouch /run/modem-agent/reboot\n",
         "become": "#!/bin/sh\nsudo -n id -u\n",
+        "renew": "#!/bin/sh\nsystemctl restart sms-test && echo yes; systemctl stop sms-test || echo no\n",
+        "update": recipe_files("A program with other rights.*?", "python")[0],
     }.items():
         file = gateway.host_path(f"/etc/modem-agent/handlers/{name}")
         file.write_text(script)
@@ -100,10 +110,18 @@ def test_group_members_may_use_the_control_socket(gateway):
 
 
 def test_handlers_are_sandboxed(gateway, sandbox):
-    """A handler can write to its own folders and use the network, but not /etc, /home or sudo."""
+    """A handler can write to its own folders, but not /etc or /home, and use neither sudo nor the network.
+
+    The log says what to do about it, and has the fields of the event.
+    """
     gateway.host_path("/etc/sudoers.d/modem-agent").write_text("modem-agent ALL=(root) NOPASSWD: ALL\n")
     gateway.host_path("/home/someone").mkdir()
-    assert sandbox.run_command("probe").split() == ["state", "run", "tmp", "net"]
+    assert sandbox.run_command("probe").split() == ["state", "run", "tmp"]
+    gateway.wait_for_log("ReadWritePaths= allows others")
+    gateway.wait_for_log("modem-agent setup --network")
+    fields = ("EVENT=handler", "PRIORITY=4", "_SYSTEMD_UNIT=modem-agent.service")
+    assert "setup --network" in gateway.run("journalctl", "--no-pager", "--output=cat", *fields)
+    assert "command" in gateway.run("journalctl", "--no-pager", "--output=cat", "EVENT=done", "COMMAND_ID=1")
 
 
 def test_serial_ports_of_each_kind_are_allowed(gateway, sandbox):
@@ -235,12 +253,6 @@ def test_state_survives_a_restart(gateway, sandbox):
     ]
 
 
-def recipe_files(heading):
-    """Return the files of a recipe in config/README.md, in order."""
-    section = re.search(rf"^### {heading}\n(.*?)(^##|\Z)", README, re.MULTILINE | re.DOTALL)
-    return re.findall(r"^```ini\n(.*?)^```", section[1], re.MULTILINE | re.DOTALL)
-
-
 def test_recipe_for_reboot_works(gateway, sandbox):
     """config/README.md, "Reboot": a file that a handler creates starts a service that runs as root."""
     path, service = recipe_files("Reboot.*?")
@@ -266,3 +278,116 @@ def test_recipe_for_sudo_works(gateway, sandbox):
     assert sandbox.run_command("become") == "0"
     gateway.drop_in("")
     gateway.run("systemctl", "restart", "modem-agent")
+
+
+def test_recipes_for_polkit_and_for_a_unit_of_its_own_work(gateway, sandbox):
+    """A handler restarts the unit that the rule names, and does no more; and it has a program run as root."""
+    (rule,) = recipe_files("Restart a unit.*?", "js")
+    gateway.host_path("/etc/polkit-1/rules.d/50-modem-agent.rules").write_text(
+        rule.replace("nginx.service", "sms-test.service")
+    )
+    units = gateway.host_path("/etc/systemd/system")
+    (units / "sms-test.service").write_text("[Service]\nExecStart=/bin/sleep infinity\n")
+    socket_unit, service = recipe_files("A program with other rights.*?")
+    (units / "sms-update.socket").write_text(socket_unit)
+    (units / "sms-update@.service").write_text(service)
+    program = gateway.host_path("/usr/local/sbin/sms-update")
+    program.write_text('#!/bin/sh\nread words; echo "$words $(id -u)"\n')
+    program.chmod(0o755)
+    gateway.run("systemctl", "daemon-reload")
+    gateway.run("systemctl", "start", "sms-update.socket", "polkit.service")
+    assert sandbox.run_command("renew") == "yes\nno"
+    gateway.wait_for_log("the action needs a polkit rule")
+    words, user = sandbox.run_command("update a b").rsplit(" ", 1)
+    assert (words[:3], user) == ("a b", "0")
+
+
+def test_instances_do_not_touch_each_other(gateway, sandbox):
+    """A second agent from the template has its own directories; they come and go with it alone."""
+    second = ("setup", "--instance", "second", "--service", "super-sim", "--port", "/dev/ttyUSB9", "--yes")
+    output = gateway.run("modem-agent", *second)
+    assert "modem-agent@second.service runs" in output
+    assert "is to be changed" in gateway.run("modem-agent", *second)
+    state = ("/run/modem-agent/control.sock", "/run/modem-agent-second/control.sock")
+    gateway.run("ls", *state, "/var/lib/modem-agent-second/journal.db")
+    config = ("--config", "/etc/modem-agent/second.toml")
+    assert "/dev/ttyUSB9" in gateway.run("modem-agent", "status", *config)
+    gateway.run("systemctl", "stop", "modem-agent@second")
+    assert sandbox.run_command("ping").startswith("pong")
+    gateway.run("systemctl", "start", "modem-agent@second")
+    gateway.run("systemctl", "stop", "modem-agent")
+    gateway.run("modem-agent", "status", *config)
+    gateway.run("systemctl", "start", "modem-agent")
+
+
+def test_pin_is_passed_as_a_credential(gateway):
+    """The unit loads it from /etc/credstore if it is there, and starts without it."""
+    pin = gateway.host_path("/etc/credstore/modem-agent.sim-pin")
+    pin.parent.mkdir(exist_ok=True)
+    pin.write_text("4711\n")
+    pin.chmod(0o600)
+    gateway.run("systemctl", "restart", "modem-agent")
+    assert gateway.run("cat", "/run/credentials/modem-agent.service/sim-pin") == "4711\n"
+
+
+def test_upgrade_keeps_state_and_configuration_and_renews_the_unit(gateway, sandbox, package):
+    """The agents that run are restarted, and the handlers and keys of the operator stay."""
+    main, config = gateway.unit_property("MainPID"), gateway.run("cat", "/etc/modem-agent/agent.toml")
+    newer = gateway.host_path("/root/newer.deb")
+    script = """
+        dpkg-deb --raw-extract $package $folder
+        sed -i 's/^Version: .*/Version: 99/' $folder/DEBIAN/control
+        sed -i 's/^Description=.*/Description=Newer/' $folder/usr/lib/systemd/system/modem-agent.service
+        dpkg-deb --root-owner-group -Znone --build $folder $newer
+    """
+    environment = os.environ | {
+        "package": str(package), "folder": str(package.parent / gateway.root.name), "newer": str(newer)
+    }  # fmt: skip
+    subprocess.run(["sh", "-ec", script], env=environment, check=True, stdout=subprocess.DEVNULL)
+    gateway.run("dpkg", "--install", "/root/newer.deb")
+    assert gateway.unit_property("Description") == "Newer"
+    gateway.wait_for_property("ActiveState", "active")
+    assert gateway.unit_property("MainPID") != main
+    assert gateway.run("cat", "/etc/modem-agent/agent.toml") == config
+    assert sandbox.run_command("ping").startswith("pong")
+    assert gateway.run("modem-agent", "inbox", "--limit", "1000").count("ping") > 2
+
+
+def test_purge_leaves_nothing(gateway):
+    """No file and no user."""
+    gateway.run("dpkg", "--purge", "modem-agent")
+    names = (
+        "-name",
+        "*modem-agent*",
+        "-not",
+        "-path",
+        "/etc/polkit-1/*",
+        "-not",
+        "-path",
+        "/etc/sudoers.d/*",
+    )
+    folders = ("/etc", "/opt", "/usr", "/var/lib", "/run")
+    found = gateway.output_of("find", *folders, "-xdev", *names).splitlines()
+    assert [line for line in found if not line.startswith("find: ")] == []
+    assert gateway.enter("id", "modem-agent").returncode == 1
+
+
+def test_setup_from_the_wheel_installs_and_removes_the_same(gateway, sandbox, package):
+    """From an environment in a home directory, without network. Then the agent answers."""
+    wheels = gateway.host_path("/root/wheels")
+    wheels.mkdir()
+    for wheel in package.parent.glob("wheels/*.whl"):
+        shutil.copy(wheel, wheels)
+    gateway.run("python3", "-m", "venv", "/home/someone/agent")
+    pip = ("/home/someone/agent/bin/pip", "install", "--quiet", "--no-index", "--find-links=/root/wheels")
+    gateway.run(*pip, "modem-agent")
+    setup = ("/home/someone/agent/bin/modem-agent", "setup", "--yes")
+    gateway.run(*setup, "--service", "super-sim", "--port", "/dev/ttyUSB0")
+    assert gateway.unit_property("ActiveState") == "active"
+    assert sandbox.run_command("ping").startswith("pong")
+    assert "Nothing is to be changed" in gateway.run("modem-agent", "setup", "--yes")
+    gateway.run(*setup, "--remove", "--purge")
+    found = gateway.run(
+        "find", "/etc/systemd", "/etc/credstore", "/opt", "/usr/local", "-name", "*modem-agent*"
+    )
+    assert found == ""
