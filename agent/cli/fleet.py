@@ -62,7 +62,15 @@ def _seconds(maximum: float, minimum: float = 0.0) -> click.FloatRange:
     show_default=True,
     type=_seconds(600),
     metavar="SECONDS",
-    help="Time of a message between service and module, in each direction.",
+    help="Shortest time of a message between service and module, in each direction.",
+)
+@click.option(
+    "--jitter",
+    default=3.0,
+    show_default=True,
+    type=_seconds(3600),
+    metavar="SECONDS",
+    help="Longest random time of a message in addition.",
 )
 @click.option(
     "--handler-time",
@@ -120,6 +128,7 @@ def fleet(
     service: str,
     rate: float,
     transit: float,
+    jitter: float,
     handler_time: float,
     outage: float,
     search: float,
@@ -150,6 +159,7 @@ def fleet(
         seed=seed,
         commands_per_s=rate,
         transit_s=transit,
+        jitter_s=jitter,
         handler_s=handler_time,
         outage_s=outage,
         search_s=search,

@@ -58,7 +58,7 @@ class SimulatedFleet:
         self.recorder = LoadRecorder(self._loop.time)
         events = EventReporter(self._wall_clock, self.recorder.on_network_event)
         timing = NetworkTiming(transit_s=options.transit_s)
-        self.network = SimulatedNetwork(self._loop, self._wall_clock, events, timing=timing)
+        self.network = SimulatedNetwork(self._loop, self._wall_clock, events, timing=timing, rng=self._rng)
         account = ServiceAccount(self.network, self._wall_clock, self._rng, events)
         self.service = account.services[options.service]
         self._world = FleetWorld(
@@ -111,6 +111,9 @@ class SimulatedFleet:
 
     async def run_scenario(self) -> FleetLoad:
         """Run the scenario until everything is answered and acknowledged. Raises FleetFailed."""
+        for device in self.devices:
+            for fault in self.options.faults:
+                self.network.faults_of(device.sim_card.imsi).add(fault)
         self.recorder.start()
         end = self._loop.time() + MAX_RUN_S
         match self.options.scenario:
@@ -149,9 +152,6 @@ class SimulatedFleet:
             device.return_coverage(self._rng.uniform(0, self.options.search_s))
 
     async def _run_retries(self) -> None:
-        for device in self.devices:
-            if self._rng.random() < self.options.loss:
-                self.network.lose_acknowledgements(device.sim_card.imsi)
         await self._send_to_all(
             lambda *created: self._loop.call_later(self.options.repeat_after_s, self._repeat, *created)
         )

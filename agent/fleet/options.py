@@ -29,8 +29,9 @@ class FleetOptions:
     commands_per_s: float = 50.0
     """Commands that the back end creates in a second."""
     transit_s: float = 1.5
-    """From the service to the module, and from the module to the service; together about as long as a real
-    message takes."""
+    """Shortest time of a message from the service to the module, or from the module to the service."""
+    jitter_s: float = 3.0
+    """Longest random time in addition; a real message takes about three seconds."""
     handler_s: float = 1.0
     """How long the handler of each Command runs."""
     outage_s: float = 300.0
@@ -40,6 +41,18 @@ class FleetOptions:
     """Share of the acknowledgements that the network loses in the scenario `retry`."""
     repeat_after_s: float = 60.0
     """Time without an answer after which the back end repeats a Command in the scenario `retry`."""
+
+    @property
+    def faults(self) -> list[str]:
+        """The faults of the network that every SIM has."""
+        faults = [
+            f"message-delayed:direction={direction},seconds=0-{self.jitter_s:g}"
+            for direction in ("to_sim", "from_sim")
+            if self.jitter_s
+        ]
+        if self.scenario is FleetScenario.RETRY:
+            faults.append(f"acknowledgement-lost:times=1,chance={self.loss:g}")
+        return faults
 
     def describe(self) -> str:
         """Return the scenario as a sentence."""

@@ -42,7 +42,7 @@ def test_lost_acknowledgements_are_recognised(tmp_path):
 
 def test_spread_flattens_the_replies_and_makes_an_impatient_back_end_repeat(tmp_path):
     """The replies of one second become those of a minute; a back end with a shorter time limit repeats."""
-    options = {"scenario": FleetScenario.RETRY, "loss": 0.0, "repeat_after_s": 30.0}
+    options = {"scenario": FleetScenario.RETRY, "loss": 0.0, "repeat_after_s": 30.0, "jitter_s": 0.0}
     at_once, spread = (simulate(tmp_path, reply_spread_s, **options) for reply_spread_s in (0.0, 120.0))
     assert (at_once.peak(LoadKind.REPLY), at_once.repeats) == (SIMS, 0)
     assert spread.peak(LoadKind.REPLY) < SIMS / 3
