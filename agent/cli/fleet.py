@@ -84,7 +84,7 @@ def _seconds(maximum: float, minimum: float = 0.0) -> click.FloatRange:
     "--outage",
     default=300.0,
     show_default=True,
-    type=_seconds(86_400, 1),
+    type=_seconds(86_400, 10),
     metavar="SECONDS",
     help="Scenario outage: time without coverage.",
 )

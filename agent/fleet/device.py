@@ -108,15 +108,15 @@ class FleetDevice:
         )
         return self.agent
 
-    def lose_coverage(self) -> None:
-        """Take the device out of radio coverage."""
+    def lose_coverage(self, notice_s: float) -> None:
+        """Take the device out of radio coverage; the module notices it after `notice_s` seconds."""
         self._world.network.set_coverage(self.sim_card.imsi, in_coverage=False)
-        self.module.set_registration(SEARCHING)
+        self._world.loop.call_later(notice_s, self.module.set_registration, SEARCHING)
 
-    def return_coverage(self, search_s: float) -> None:
-        """Bring coverage back; the module finds the network after `search_s` seconds."""
+    def return_coverage(self) -> None:
+        """Bring coverage back; the module finds the network at once."""
         self._world.network.set_coverage(self.sim_card.imsi, in_coverage=True)
-        self._world.loop.call_later(search_s, self.module.search_network)
+        self.module.search_network()
 
     def _on_agent_event(self, event: Event) -> None:
         if event.kind == EventKind.SESSION:

@@ -35,6 +35,8 @@ READY_TIMEOUT_S = 600.0
 """Time for the last agent to begin its session."""
 LEAD_S = 10.0
 """Time without events before an outage, and from its start to the first Command."""
+NOTICE_LOSS_S = 5.0
+"""Modules notice at different times, within this, that they have no coverage, and begin to search."""
 SETTLE_INTERVAL_S = 5.0
 """Interval between two checks whether everything is answered and acknowledged."""
 MAX_RUN_S = 6 * 3600.0
@@ -118,7 +120,7 @@ class SimulatedFleet:
         end = self._loop.time() + MAX_RUN_S
         match self.options.scenario:
             case FleetScenario.COMMAND:
-                await self._send_to_all()
+                await self.send_to_all()
             case FleetScenario.OUTAGE:
                 await self._run_outage()
             case FleetScenario.RETRY:
@@ -130,7 +132,8 @@ class SimulatedFleet:
 
     # Scenarios
 
-    async def _send_to_all(self, on_created: Callable[[FleetDevice, int], object] = lambda *_: None) -> None:
+    async def send_to_all(self, on_created: Callable[[FleetDevice, int], object] = lambda *_: None) -> None:
+        """Create a Command for each device, at the rate of the options; call `on_created` with each."""
         for device in self.devices:
             on_created(device, self._create_command(device))
             await asyncio.sleep(1 / self.options.commands_per_s)
@@ -139,20 +142,20 @@ class SimulatedFleet:
         await asyncio.sleep(LEAD_S)
         self.recorder.mark(COVERAGE_LOST)
         for device in self.devices:
-            device.lose_coverage()
+            device.lose_coverage(self._rng.uniform(0, NOTICE_LOSS_S))
         self._loop.call_later(self.options.outage_s, self._return_coverage)
         await asyncio.sleep(min(LEAD_S, self.options.outage_s / 2))
-        await self._send_to_all()
+        await self.send_to_all()
         await self._coverage_back.wait()
 
     def _return_coverage(self) -> None:
         self.recorder.mark(COVERAGE_BACK)
         self._coverage_back.set()
         for device in self.devices:
-            device.return_coverage(self._rng.uniform(0, self.options.search_s))
+            self._loop.call_later(self._rng.uniform(0, self.options.search_s), device.return_coverage)
 
     async def _run_retries(self) -> None:
-        await self._send_to_all(
+        await self.send_to_all(
             lambda *created: self._loop.call_later(self.options.repeat_after_s, self._repeat, *created)
         )
         await asyncio.sleep(self.options.repeat_after_s)

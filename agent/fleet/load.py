@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from agent.common.events import Event, EventKind
-from agent.fleet.numbered import replied_number
+from agent.fleet.numbered import commanded_number, replied_number
 from agent.handlers.api import Command
 from hardware.sim.network.events import NetworkEvent, NetworkEventKind
 
@@ -41,6 +41,8 @@ class TrackedCommand:
     created_s: float
     repeats: int | None
     """Number of the Command that it repeats."""
+    is_given_up: bool = False
+    """True if the network has given it up."""
     runs: int = 0
     """How often its handler has run."""
     answers: int = 0
@@ -62,8 +64,10 @@ class FleetLoad:
     """Commands that the back end has repeated; they are part of `commands`."""
     duplicates: int
     """Messages that the network delivered again, and that the agents recognised."""
+    given_up: int
+    """Commands that the network has given up, as the service does not store them or they were too old."""
     lost: int
-    """Commands that no handler has run."""
+    """Other Commands that no handler has run."""
     doubled: int
     """Commands whose handler ran more than once, or that were answered more than once."""
     unanswered: int
@@ -131,6 +135,11 @@ class LoadRecorder:
             self._counts[kind][int(self._now())] += 1
         elif event.kind in (NetworkEventKind.LISTED, NetworkEventKind.NOT_LISTED):
             self._record_answer(replied_number(event.body))
+        elif event.kind is NetworkEventKind.GIVEN_UP:
+            number = commanded_number(event.body)
+            if number in self._commands:
+                self._commands[number].is_given_up = True
+                self.unanswered.discard(number)
 
     def _record_answer(self, number: int | None) -> None:
         if number in self._commands:
@@ -163,7 +172,8 @@ class LoadRecorder:
             commands=len(commands),
             repeats=sum(command.repeats is not None for command in commands),
             duplicates=self._duplicates,
-            lost=sum(command.runs == 0 for command in commands),
+            given_up=sum(command.is_given_up for command in commands),
+            lost=sum(command.runs == 0 and not command.is_given_up for command in commands),
             doubled=sum(command.runs > 1 or command.answers > 1 for command in commands),
             unanswered=sum(command.runs > 0 and not command.answers for command in commands),
             answer_s=find_percentiles(waits),

@@ -16,7 +16,16 @@ def reply_text(words: tuple[str, ...]) -> str:
     return f"{_REPLY_WORD} {words[1]} 231.4 kWh"
 
 
+def commanded_number(text: str | bytes | None) -> int | None:
+    """Return the number of the Command that has a text; None if it is of no Command of the fleet."""
+    return _number_after(HANDLER_WORD, text)
+
+
 def replied_number(text: str | bytes | None) -> int | None:
     """Return the number of the Command that a text replies to; None if it replies to none."""
+    return _number_after(_REPLY_WORD, text)
+
+
+def _number_after(word: str, text: str | bytes | None) -> int | None:
     words = text.split() if isinstance(text, str) else []
-    return int(words[1]) if len(words) > 1 and words[0] == _REPLY_WORD and words[1].isdigit() else None
+    return int(words[1]) if len(words) > 1 and words[0] == word and words[1].isdigit() else None

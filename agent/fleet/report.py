@@ -37,6 +37,8 @@ def _table(runs: Sequence[FleetLoad]) -> Iterator[tuple[str, list[str]]]:
         )
     yield "Commands, of these repeated by the back end", [f"{run.commands} / {run.repeats}" for run in runs]
     yield "messages delivered again and recognised", [f"{run.duplicates}" for run in runs]
+    if any(run.given_up for run in runs):
+        yield "Commands that the network has given up", [f"{run.given_up}" for run in runs]
     yield (
         "Commands lost / doubled / unanswered",
         [f"{run.lost} / {run.doubled} / {run.unanswered}" for run in runs],
@@ -52,12 +54,15 @@ def _explain(runs: Sequence[FleetLoad]) -> str:
     first, last = runs[0], runs[-1]
     if not all(run.is_sound for run in runs):
         return "Commands were lost, doubled or left without an answer: this must not happen."
+    kept = "Every Command ran once and was answered once."
+    if any(run.given_up for run in runs):
+        kept = "Every Command that reached its module ran once and was answered once."
     if len(runs) == 1 or not first.peak(LoadKind.REPLY):
-        return "Every Command ran once and was answered once."
+        return kept
     share = last.peak(LoadKind.REPLY) / first.peak(LoadKind.REPLY)
     return (
-        f"Every Command ran once and was answered once. With reply_spread_s {last.reply_spread_s:g} the peak "
-        f"of the replies is {share:.0%} of that with {first.reply_spread_s:g}."
+        f"{kept} With reply_spread_s {last.reply_spread_s:g} the peak of the replies is {share:.0%} of that "
+        f"with {first.reply_spread_s:g}."
     )
 
 
@@ -76,6 +81,7 @@ def _run_document(run: FleetLoad) -> dict[str, Any]:
         "commands": run.commands,
         "repeats": run.repeats,
         "duplicates": run.duplicates,
+        "given_up": run.given_up,
         "lost": run.lost,
         "doubled": run.doubled,
         "unanswered": run.unanswered,

@@ -66,6 +66,14 @@ def test_each_service_can_be_simulated(tmp_path, service):
     assert simulate(tmp_path, service=service, sims=2).is_sound
 
 
+def test_commands_that_the_network_gives_up_are_not_lost(tmp_path):
+    """The first beta stores nothing: what is created during the outage reaches no module."""
+    load = simulate(tmp_path, sims=3, service="super-sim-beta", scenario=FleetScenario.OUTAGE)
+    assert (load.given_up, load.lost, load.unanswered) == (3, 0, 0)
+    assert load.is_sound
+    assert load.answer_s == {}
+
+
 def test_agent_that_ends_is_reported(tmp_path):
     """The simulation does not go on without it."""
 

@@ -31,6 +31,7 @@ def load(reply_spread_s=0.0, replies=(0, 0, 40, 10), **fields):
             "commands": 50,
             "repeats": 0,
             "duplicates": 0,
+            "given_up": 0,
             "lost": 0,
             "doubled": 0,
             "unanswered": 0,
