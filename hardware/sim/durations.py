@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
+from hardware.table import format_value
+
 MAX_DURATION_S = 366 * 86400 * 10
 """Ten years: longer than anything the services keep, and no date beyond it is out of range."""
 
@@ -22,15 +24,17 @@ def parse_duration(value: object) -> float:
     Raises ValueError with what it must be, to be completed by the name of the key.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = float(value)
+        seconds = min(max(value, -1.0), 2.0 * MAX_DURATION_S)  # a whole number may be too large for a float
     elif isinstance(value, str) and (match := _match(value.lower())):
         numbers = zip(match.groups(), _UNITS.values(), strict=True)
         seconds = sum(float(number) * unit for number, unit in numbers if number is not None)
     else:
-        raise ValueError(f'it must be seconds, or a duration such as "24h", "1h30m" or "P30D", not {value!r}')
+        raise ValueError(
+            f'it must be seconds, or a duration such as "24h", "1h30m" or "P30D", not {format_value(value)}'
+        )
     if not 0 <= seconds <= MAX_DURATION_S:  # NaN is not in this range either
         raise ValueError("it must be a duration from 0 to ten years")
-    return seconds
+    return float(seconds)
 
 
 def parse_time(text: str) -> datetime:
@@ -38,7 +42,9 @@ def parse_time(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f'it must be a time such as "2026-11-01T00:00:00Z", not {text!r}') from None
+        raise ValueError(
+            f'it must be a time such as "2026-11-01T00:00:00Z", not {format_value(text)}'
+        ) from None
     if not 1980 <= moment.year < 2080:
         raise ValueError("it must be a time from 1980 to 2079, which the time stamp of an SMS can hold")
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -41,7 +41,9 @@ class ScenarioRoutes:
         try:
             text = octets.decode("utf-8")
             if text.lstrip().startswith("{"):
-                scenario = make_scenario(json.loads(text), sims)
+                table = json.loads(text)
+                json.dumps(table, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+                scenario = make_scenario(table, sims)
             else:
                 scenario = parse_scenario(text, sims)
         except ScenarioError as error:

@@ -49,6 +49,7 @@ async def test_scenario_is_started_followed_and_stopped(http, sandbox):
         (b"", "a scenario needs at least one [[step]]"),
         (b"\xff", "it must be TOML or JSON in UTF-8"),
         (b"{", "it must be TOML or JSON in UTF-8"),
+        (rb'{"title": "\ud800"}', "it must be TOML or JSON in UTF-8"),
         (b"[[step", "it is not TOML"),
         (b'step = [{action = "command"}]', "step 1 (command): text is missing"),
     ],
