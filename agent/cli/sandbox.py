@@ -143,6 +143,7 @@ def sandbox(
       port = "/tmp/modem-agent-sandbox/super-sim"
     and a client at the URL, with the account and the token that are printed, or with --open without any:
       curl http://127.0.0.1:8480/supersim/v1/SmsCommands -d Sim=super-sim -d Payload=ping
+    The URL in a browser is a console: it shows Commands, ports and callbacks, and sends Commands.
 
     SERVICE is super-sim, programmable-wireless or super-sim-beta. Stop with Ctrl-C.
 

@@ -72,6 +72,7 @@ def _print_instructions(printer: DemoPrinter, environment: DemoEnvironment) -> N
     )
     printer.print_line("List the newest reply:")
     printer.print_line(f"  curl '{url}/supersim/v1/SmsCommands?Direction=from_sim&PageSize=1'")
+    printer.print_line(f"Watch each Command on its path in a browser:\n  {url}/")
     printer.print_line("Stop with Ctrl-C.\n")
 
 

@@ -63,10 +63,10 @@ class Console:
             records = self._feed.read(number, limit)
             for start in range(0, len(records), MAX_RECORDS_PER_MESSAGE):
                 part = records[start : start + MAX_RECORDS_PER_MESSAGE]
-                number = part[-1].number
+                number = part[-1][0]
                 yield f"{self._run}-{number}", self._view.render(part)
             if limit is None:
-                number = records[-1].number if records else self._feed.last_number
+                number = records[-1][0] if records else self._feed.last_number
             await self._feed.wait(number)
 
     def _find_number(self, message_id: str) -> int | None:

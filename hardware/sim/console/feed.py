@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
-from enum import Enum
+from enum import IntEnum
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -18,14 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class RecordKind(Enum):
+class RecordKind(IntEnum):
     """The kinds of records. Each has a limit of its own, so that a busy port displaces no Command."""
 
-    PATH = "path"
+    PATH = 0
     """A step in the path of a Command, or a change of a SIM, a Command or an agent."""
-    CALLBACK = "callback"
+    CALLBACK = 1
     """A try of a callback."""
-    PORT = "port"
+    PORT = 2
     """Octets on the port of a module."""
 
 
@@ -33,23 +32,17 @@ DEFAULT_LIMITS = {RecordKind.PATH: 4000, RecordKind.CALLBACK: 500, RecordKind.PO
 """Number of the latest records of each kind that are kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class FeedRecord:
-    """One record. `item` is encoded only if a reader wants it."""
-
-    number: int
-    """Order in the feed, from 1."""
-    item: object
+FeedRecord = tuple[int, object]
+"""Order in the feed, from 1, and what is recorded; it is encoded only if a reader wants it."""
 
 
 class ConsoleFeed:
     """The latest records of each kind."""
 
     def __init__(self, limits: Mapping[RecordKind, int] = DEFAULT_LIMITS) -> None:
-        self._records: dict[RecordKind, deque[FeedRecord]] = {
-            kind: deque(maxlen=limit) for kind, limit in limits.items()
-        }
-        self._last_dropped = 0
+        self._records: list[deque[FeedRecord]] = [deque(maxlen=limits[kind]) for kind in RecordKind]
+        """By kind."""
+        self._last_cleared = 0
         self._changed: asyncio.Event | None = None
         """Exists only while a reader waits."""
         self.last_number = 0
@@ -59,10 +52,7 @@ class ConsoleFeed:
     def append(self, kind: RecordKind, item: object) -> None:
         """Add a record and wake the readers that wait."""
         self.last_number += 1
-        records = self._records[kind]
-        if len(records) == records.maxlen:
-            self._last_dropped = max(self._last_dropped, records[0].number)
-        records.append(FeedRecord(self.last_number, item))
+        self._records[kind].append((self.last_number, item))
         if self._changed is not None:
             self._wake()
 
@@ -72,10 +62,10 @@ class ConsoleFeed:
 
     def clear(self) -> None:
         """Forget all records; each reader starts again."""
-        for records in self._records.values():
+        for records in self._records:
             records.clear()
         self.last_number += 1
-        self._last_dropped = self.last_number
+        self._last_cleared = self.last_number
         self._wake()
 
     def close(self) -> None:
@@ -84,16 +74,19 @@ class ConsoleFeed:
         self._wake()
 
     def has_all_after(self, number: int) -> bool:
-        """Return True if every record after `number` is still there, and `number` was given out."""
-        return self._last_dropped <= number <= self.last_number
+        """Return True if no record after `number` is gone, and `number` was given out."""
+        is_known = self._last_cleared <= number <= self.last_number
+        return is_known and not any(
+            len(records) == records.maxlen and records[0][0] > number + 1 for records in self._records
+        )
 
     def read(self, after: int, limit: int | None) -> list[FeedRecord]:
         """Return the records after the number `after`, oldest first; at most `limit` unless it is None."""
         newer: list[FeedRecord] = []
-        for records in self._records.values():
-            of_kind = list(takewhile(lambda record: record.number > after, reversed(records)))
+        for records in self._records:
+            of_kind = list(takewhile(lambda record: record[0] > after, reversed(records)))
             newer += of_kind[::-1][:limit]
-        return sorted(newer, key=lambda record: record.number)[:limit]
+        return sorted(newer, key=lambda record: record[0])[:limit]
 
     async def wait(self, after: int) -> None:
         """Return when there is a record after the number `after`, or when the feed is closed."""

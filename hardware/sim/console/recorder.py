@@ -6,7 +6,6 @@ Recording costs an entry in a bounded queue for each event; words and JSON are m
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardware.sim.console.agent_reports import AgentReporter
@@ -41,8 +40,7 @@ class EventRecord(NamedTuple):
     note: str
 
 
-@dataclass(frozen=True, slots=True)
-class StatusRecord:
+class StatusRecord(NamedTuple):
     """A new status of a Command."""
 
     resource: CommandResource

@@ -61,8 +61,8 @@ class ConsoleView:
     def render(self, records: Iterable[FeedRecord]) -> dict[str, object]:
         """Return the message for some records of the feed."""
         batch = _Batch({sim.sid: sim.unique_name for sim in self._sandbox.sims.values()})
-        for record in records:
-            batch.add(record)
+        for number, item in records:
+            batch.add(number, item)
         lists = {
             "sims": [self._sim_json(sim) for sim in batch.sims.values() if self._is_current(sim)],
             "commands": [
@@ -130,15 +130,15 @@ class _Batch:
         self.port: list[dict[str, object]] = []
         self.agents: dict[str, AgentReporter] = {}
 
-    def add(self, record: FeedRecord) -> None:
+    def add(self, number: int, item: object) -> None:
         """Add a record."""
-        match record.item:
+        match item:
             case EventRecord(sim, event, sid, note):
                 if sim is not None:
                     self.sims[sim.unique_name] = sim
                 self._touch(sid, event.sid)
                 name = sim.unique_name if sim else None
-                self._add_step(record.number, network_step(event, name, sid, note))
+                self._add_step(number, network_step(event, name, sid, note))
             case StatusRecord(resource, status, at):
                 self._touch(resource.sid)
                 if status != "received":  # the event says so
@@ -149,16 +149,16 @@ class _Batch:
                         self.name_sim(resource.sim),
                         resource.sid,
                     )
-                    self._add_step(record.number, step)
+                    self._add_step(number, step)
             case PathStep() as step:
-                self._add_step(record.number, step)
+                self._add_step(number, step)
             case AnswerRecord() as answer:
                 self.answers.append((answer.reply_sid, answer.sid))
             case Callback() as callback:
                 self.callbacks[callback.number] = callback
             case PortRecord() as octets:
                 self.sims[octets.sim.unique_name] = octets.sim
-                self.port.append(_port_json(record.number, octets))
+                self.port.append(_port_json(number, octets))
             case AgentReporter() as agent:
                 self.agents[agent.name] = agent
 

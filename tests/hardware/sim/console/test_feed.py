@@ -10,7 +10,7 @@ PATH, PORT = RecordKind.PATH, RecordKind.PORT
 
 
 def make_feed(**limits):
-    return ConsoleFeed({PATH: limits.get("path", 10), PORT: limits.get("port", 10)})
+    return ConsoleFeed({PATH: limits.get("path", 10), PORT: limits.get("port", 10), RecordKind.CALLBACK: 10})
 
 
 def test_records_of_all_kinds_are_read_in_order():
@@ -18,8 +18,8 @@ def test_records_of_all_kinds_are_read_in_order():
     feed = make_feed()
     for item in "abcd":
         feed.append(PORT if item in "bc" else PATH, item)
-    assert [(each.number, each.item) for each in feed.read(0, None)] == list(enumerate("abcd", 1))
-    assert [each.item for each in feed.read(1, 2)] == ["b", "c"]
+    assert feed.read(0, None) == list(enumerate("abcd", 1))
+    assert [item for _, item in feed.read(1, 2)] == ["b", "c"]
     assert feed.read(4, None) == []
 
 
@@ -29,7 +29,7 @@ def test_busy_port_displaces_no_command():
     feed.append(PATH, "created")
     for number in range(100):
         feed.append(PORT, number)
-    assert [each.item for each in feed.read(0, None)] == ["created", 97, 98, 99]
+    assert [item for _, item in feed.read(0, None)] == ["created", 97, 98, 99]
 
 
 def test_reader_learns_that_a_record_is_gone():
