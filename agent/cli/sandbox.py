@@ -156,6 +156,11 @@ def sandbox(
       curl http://127.0.0.1:8480/sandbox/sims/super-sim/faults -d '{"fault": "mute:for=20"}'
 
     \b
+    Ports, SIM and answers of the modules:
+      --tcp 127.0.0.1:7000@super-sim  --mode 0666  --log-bytes stderr
+      --pin 1234:tries=1@super-sim  --answer '+CGPSINFO=+CGPSINFO: ,,,,,,,,'
+
+    \b
     A Command with a CallbackUrl on this machine calls it at each change of status:
       curl http://127.0.0.1:8480/supersim/v1/SmsCommands -d Sim=super-sim -d Payload=ping \\
           -d CallbackUrl=http://127.0.0.1:9000/

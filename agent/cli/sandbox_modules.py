@@ -188,9 +188,7 @@ def _assign_each(texts: tuple[str, ...], names: list[str], option: str) -> Itera
         value, _ = _split_target(text, names, option)
         sim = text.removeprefix(f"{value}@") if value != text else (free[0] if free else "")
         if sim not in free:
-            raise click.BadParameter(
-                f"{text}: each SIM has one {option}, and there are {len(names)} SIMs", param_hint=option
-            )
+            raise click.BadParameter(f"{text}: each SIM has at most one {option}", param_hint=option)
         free.remove(sim)
         yield sim, value
 

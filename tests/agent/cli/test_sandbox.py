@@ -70,8 +70,11 @@ def test_invalid_baud_rate_is_wrong_usage(cli_env, rate):
         (["--tcp", "7000"], "7000 is not HOST:PORT, for example 127.0.0.1:7000"),
         (["--tcp", "::1:7000"], "::1:7000 is not HOST:PORT"),
         (["--tcp", "127.0.0.1:70000"], "is not HOST:PORT"),
-        (["--tcp", "h:1@super-sim", "--tcp", "h:2@super-sim"], "h:2@super-sim: each SIM has one --tcp"),
-        (["--sim", "super-sim", "--unix", "a", "--unix", "b"], "b: each SIM has one --unix, and there are 1"),
+        (
+            ["--tcp", "h:1@super-sim", "--tcp", "h:2@super-sim"],
+            "h:2@super-sim: each SIM has at most one --tcp",
+        ),
+        (["--sim", "super-sim", "--unix", "a", "--unix", "b"], "b: each SIM has at most one --unix"),
         (["--mode", "rw"], "rw is not an octal mode, for example 0660"),
         (["--group", "nobodys"], "there is no group nobodys on this machine"),
     ],

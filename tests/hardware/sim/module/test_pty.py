@@ -157,6 +157,22 @@ async def test_output_for_a_client_is_not_given_to_one_that_opens_the_port_at_on
     client.close()
 
 
+async def test_port_works_without_inotify(port):
+    """Its instances are limited. Output for a client that has just closed may then reach another one."""
+    port._terminal.epoll.unregister(port._terminal.watch.fd)
+    port._terminal.watch.close()
+    for _ in range(3):
+        client = Client(port.link)
+        client.write(b"x")
+        await until(port, b"x")
+        port.write(b"unread")
+        client.close()
+        await turn()
+    client = Client(port.link)
+    assert client.read_all() == b""
+    client.close()
+
+
 async def test_closing_one_of_two_clients_discards_nothing(port):
     """What the other has not read yet stays, as when stty is run beside a program."""
     client = Client(port.link)
