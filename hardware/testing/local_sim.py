@@ -116,21 +116,23 @@ class LocalSim:
     # Misfortunes
 
     def add_fault(self, fault: str) -> None:
-        """Cause a fault of the module, such as `final-lost:command=+CMGS,times=2`; raises FaultError.
+        """Cause a fault of the module, such as `final-lost:command=+CMGS,times=2`, or of the network.
+
+        Raises FaultError.
 
         `modem-agent sandbox --fault list` prints all names and keys.
         """
-        self._thread.call(lambda: self._find().module.faults.add(fault))
+        self._thread.call(lambda: self._find().faults.add(fault))
 
     def cancel_faults(self) -> None:
         """Remove the faults that have not occurred, and end those that last until they are cancelled."""
-        faults = self._find().module.faults
+        faults = self._find().faults
         self._thread.call(faults.cancel_all)
 
     @property
     def faults_struck(self) -> list[str]:
         """The names of the faults that have occurred, in order."""
-        return self._thread.call(lambda: list(self._find().module.faults.triggered))
+        return self._thread.call(lambda: [str(name) for name in self._find().faults.describe()["struck"]])
 
     def detach(self) -> None:
         """Take the SIM out of radio coverage; messages to it wait at the network."""

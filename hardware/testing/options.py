@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hardware.profile import list_profiles
-from hardware.sim.fault_spec import parse_fault
+from hardware.sim.sandbox_faults import check_fault
 from hardware.sim.sandbox_sim import SimSpec, check_sims
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def parse_faults(value: object, sims: Sequence[str]) -> list[tuple[str, str]]:
     faults = []
     for text in _strings("faults", value):
         fault, _, sim = text.partition("@")
-        parse_fault(fault)
+        check_fault(fault)
         if sim and sim not in sims:
             raise ValueError(f"{text}: there is no SIM {sim}; there are {', '.join(sims)}")
         faults.append((fault, sim))

@@ -55,7 +55,7 @@ class CommandCollection:
 
     def remove(self, resource: CommandResource) -> None:
         """Remove a Command."""
-        del self._by_sid[resource.sid]
+        _forget(self._by_sid.pop(resource.sid))
         del self._rows[bisect_left(self._rows, resource.serial, key=attrgetter("serial"))]
 
     def list_oldest_first(self) -> Sequence[CommandResource]:
@@ -72,5 +72,10 @@ class CommandCollection:
 
     def _forget_oldest(self, count: int) -> None:
         for resource in self._rows[:count]:
-            del self._by_sid[resource.sid]
+            _forget(self._by_sid.pop(resource.sid))
         del self._rows[:count]
+
+
+def _forget(resource: CommandResource) -> None:
+    """Break the cycle of a Command and its messages, so that its memory is free at once."""
+    resource.mt_messages.clear()

@@ -54,8 +54,8 @@ RULES = {
     "large-page": "a PageSize beyond the limit of the document (100 for Programmable Wireless)",
     "missing-sim": "a Command without Sim, as in a sample of the document; first takes the first SIM",
     "requests-per-s": "the number of requests that are answered per second; 0: any number; others get 429",
-    "max-commands": "the number of Commands that each service keeps; if there are more, the oldest go, and those "
-    "that still wait for their SIM fail",
+    "max-commands": "the number of Commands that each service keeps; if there are more, the oldest go, and "
+    "those that still wait for their SIM fail",
 }
 """What each rule decides, by its name."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 from hardware.sim.service.errors import ServiceError
@@ -68,6 +71,19 @@ def test_message_of_a_dropped_command_no_longer_waits(bench, create):
     assert bench.network.count_waiting(imsi) == 5
     assert oldest.status == "failed"
     assert bench.take_event_kinds().count("given_up") == 3
+
+
+def test_dropped_command_is_freed_at_once(bench, create):
+    """Its messages and listeners do not hold each other, so no search for cycles is needed."""
+    oldest = weakref.ref(create("0").mt_messages[0].listener)
+    gc.disable()
+    try:
+        for number in range(1, 8):
+            create(str(number))
+        bench.advance(2 * 86400)  # the scheduler of the tests keeps cancelled timers until they are due
+        assert oldest() is None
+    finally:
+        gc.enable()
 
 
 def test_message_in_flight_of_a_dropped_command_is_delivered(bench, create):
