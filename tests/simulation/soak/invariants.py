@@ -141,6 +141,9 @@ class InvariantChecker:
                 f"{content!r} is in the journal {len(rows)} times, not {wanted}: {_describe(messages)}"
             )
 
+        # A read whose lines are lost looks like an empty slot. What is there later counts as a duplicate.
+        if any(name.startswith(("information-lost", "noise")) for _, name in self.scenario.injected_faults):
+            return
         deliveries = sum(len(segment.offered_at) for each in messages for segment in each.segments)
         duplicates = sum(row["duplicates"] for row in rows)
         if duplicates > max(deliveries - len(rows), 0) and not any(map(self._may_be_forgotten, messages)):
