@@ -28,7 +28,8 @@ class ManualScheduler:
         while self._calls and self._calls[0][0] <= end:
             self.now, _, call = heapq.heappop(self._calls)
             if not call.cancelled:
-                call.callback(*call.args)
+                callback, call.callback = call.callback, None  # as the sandbox's clock: no cycle is left
+                callback(*call.args)
         self.now = end
 
     @property
@@ -45,3 +46,4 @@ class ScheduledCall:
 
     def cancel(self):
         self.cancelled = True
+        self.callback = None
