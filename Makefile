@@ -32,8 +32,8 @@ demo: $(VENV)/.demo  ## the agent and a simulated module, network and service; A
 sandbox: $(VENV)/.demo  ## simulated modules, network and REST API; ARGS="--open --link-dir /tmp/modems"
 	@$(BIN)/modem-agent sandbox $(ARGS)
 
-wheel: $(VENV)/.demo  ## what is installed on a device, and the source archive, into dist/
-	@rm -rf dist
+wheel: $(VENV)/.build  ## what is installed on a device, and the source archive, into dist/
+	@rm -f dist/*.whl dist/*.tar.gz
 	@$(BIN)/python tests/packaging/build.py dist
 
 deb: wheel  ## the Debian package, into dist/; ARCH=arm64 or armhf for another machine
@@ -106,7 +106,7 @@ clean:  ## remove environments, caches and builds
 	rm -rf .venv .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz .coverage
 	find agent hardware pdu tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The environment, in three sizes; each is renewed when what it is made from changes.
+# The environment, in several sizes; each is renewed when what it is made from changes.
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -115,6 +115,11 @@ $(VENV)/.made:
 		{ echo "$(PYTHON) has no venv: install it (on Debian: apt install python3-venv)"; exit 1; }
 	@echo "Making the environment $(VENV) (once; later runs use it) ..."
 	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# Enough for `make deb` on a device, where there is no wheel of every library of the sandbox.
+$(VENV)/.build: requirements.txt | $(VENV)/.made
+	@$(WHEELS) --constraint requirements.txt setuptools
 	@touch $@
 
 $(VENV)/.demo: pyproject.toml requirements.txt | $(VENV)/.made

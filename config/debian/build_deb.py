@@ -101,12 +101,13 @@ def install_packages(site: Path, version: str, machine: str, *what: str) -> None
 
 def install_files(stage: Path) -> None:
     """Copy what systemd, udev, the shells and man read, and the documentation."""
+    # The help texts come from the staged packages: nothing else is installed where this runs.
     sys.path.insert(0, str(stage / "opt/modem-agent/lib/python3/site-packages"))
+    sys.dont_write_bytecode = True
     from agent.cli import group
     from agent.installation.manual import make_completions, make_manual_pages
     from agent.version import VERSION
 
-    sys.path.pop(0)
     prefix, share = stage / "opt/modem-agent", stage / "usr/share"
     example_files = ("README.md", "agent.toml", "handlers")
     for name in example_files:

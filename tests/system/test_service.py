@@ -16,6 +16,9 @@ import pytest
 
 README = (Path(__file__).parents[2] / "config" / "README.md").read_text()
 
+ONE_RELEASE = pytest.mark.parametrize("installed_tree", ["trixie"], indirect=True)
+"""For a test that depends on the agent more than on the release of systemd."""
+
 SANDBOX_PROBE_SCRIPT = """\
 #!/bin/sh
 # Tries actions that the unit forbids and actions that it allows; prints a word for each that worked.
@@ -156,6 +159,7 @@ def test_hanging_agent_is_restarted(gateway, sandbox):
     gateway.drop_in("")
 
 
+@ONE_RELEASE
 def test_idle_agent_notifies_the_watchdog(gateway, sandbox):
     """An agent that is idle for longer than WatchdogSec is not restarted."""
     gateway.drop_in("[Service]\nWatchdogSec=1\n")
@@ -167,6 +171,7 @@ def test_idle_agent_notifies_the_watchdog(gateway, sandbox):
     gateway.run("systemctl", "restart", "modem-agent")
 
 
+@ONE_RELEASE
 def test_deleted_control_socket_comes_back(gateway, sandbox):
     """If its folder is deleted, which only systemd can create again, the agent is restarted for that."""
     gateway.drop_in("[Service]\nWatchdogSec=2\n")
@@ -185,6 +190,7 @@ def test_deleted_control_socket_comes_back(gateway, sandbox):
     gateway.run("systemctl", "restart", "modem-agent")
 
 
+@ONE_RELEASE
 def test_bad_handler_file_does_not_stop_the_service(gateway, sandbox):
     """The other handlers work, and `status` names the bad file. It works after it was mended."""
     file = gateway.host_path("/etc/modem-agent/handlers/bad.py")
@@ -201,6 +207,7 @@ def test_bad_handler_file_does_not_stop_the_service(gateway, sandbox):
     gateway.run("systemctl", "restart", "modem-agent")
 
 
+@ONE_RELEASE
 def test_invalid_configuration_is_not_restarted(gateway):
     """The exit status is 2, one sentence is logged, and systemd does not start the service again."""
     gateway.configure(prt='"/dev/ttyUSB0"', port='"/dev/ttyUSB0"\nprt = 1')
@@ -226,6 +233,7 @@ def test_stop_is_quick_and_leaves_no_process(gateway, sandbox):
     gateway.run("systemctl", "start", "modem-agent")
 
 
+@ONE_RELEASE
 def test_stop_is_quick_with_a_silent_module(gateway, sandbox):
     """`systemctl stop` takes less than 5 s while the module answers no command."""
     far, near = os.openpty()
@@ -372,6 +380,7 @@ def test_purge_leaves_nothing(gateway):
     assert gateway.enter("id", "modem-agent").returncode == 1
 
 
+@ONE_RELEASE
 def test_setup_from_the_wheel_installs_and_removes_the_same(gateway, sandbox, package):
     """From an environment in a home directory, without network. Then the agent answers."""
     wheels = gateway.host_path("/root/wheels")
