@@ -316,9 +316,7 @@ def send_request(
     Raises ControlError if the agent cannot be reached or the request fails.
     """
     try:
-        for argument in request.values():
-            str(argument).encode()
-        line = json.dumps(request).encode() + b"\n"
+        line = json.dumps(request, ensure_ascii=False).encode() + b"\n"
     except UnicodeEncodeError as error:  # an argument of the shell in another encoding
         raise ControlError(f"{error.object!r} is not valid UTF-8 and cannot be sent to the agent") from None
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
