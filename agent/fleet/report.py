@@ -60,9 +60,12 @@ def _explain(runs: Sequence[FleetLoad]) -> str:
     if len(runs) == 1 or not first.peak(LoadKind.REPLY):
         return kept
     share = last.peak(LoadKind.REPLY) / first.peak(LoadKind.REPLY)
+    impatience = ""
+    if last.repeats > first.repeats:
+        impatience = f" The back end repeats {last.repeats} Commands: let it wait longer than the spread."
     return (
         f"{kept} With reply_spread_s {last.reply_spread_s:g} the peak of the replies is {share:.0%} of that "
-        f"with {first.reply_spread_s:g}."
+        f"with {first.reply_spread_s:g}.{impatience}"
     )
 
 

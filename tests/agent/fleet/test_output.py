@@ -70,6 +70,12 @@ def test_report_compares_the_runs():
     assert text.endswith("With reply_spread_s 120 the peak of the replies is 12% of that with 0.")
 
 
+def test_report_warns_of_a_spread_beyond_the_patience_of_the_back_end():
+    """Otherwise it causes messages instead of saving them."""
+    text = format_report(OPTIONS, [load(), load(120.0, repeats=23)])
+    assert text.endswith("The back end repeats 23 Commands: let it wait longer than the spread.")
+
+
 @pytest.mark.parametrize("fault", ["lost", "doubled", "unanswered"])
 def test_report_says_if_the_promise_is_broken(fault):
     """It does not praise the spread then."""
