@@ -22,8 +22,8 @@ from hardware.quirks import Quirk
 from hardware.sysfs import ROOT, find_usb_port
 
 DEFAULT_OFF_PULSE_S, DEFAULT_OFF_TO_ON_S, DEFAULT_RESET_PULSE_S = 3.0, 10.0, 0.5
-"""Used if neither configuration nor profile has a value. Most modules take up to 3 s for off; the pause lets a
-module finish its shutdown (SIM7000: 1.8 to 6.9 s)."""
+"""Used if neither configuration nor profile has a value. Most modules take up to 3 s for off; the pause lets
+a module finish its shutdown (SIM7000: 1.8 to 6.9 s)."""
 DEFAULT_ON_PULSES_S = (1.0, 2.0, 5.05)
 """Lengths of successive pulses that switch on, if neither configuration nor profile has a value. The first is
 right for most modules, the second for those that need 1.5 s (SARA-R5, HL7800, EG25) and boards that delay the

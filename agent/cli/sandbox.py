@@ -80,7 +80,7 @@ def _parse_clock(_context: click.Context, _option: click.Parameter, text: str) -
     "scenario_file",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Carry out a scenario: what happens to which SIM, and when. share/modem-agent/scenarios has examples.",
+    help="Carry out a scenario: what happens to which SIM, and when. Examples: share/modem-agent/scenarios.",
 )
 @click.option(
     "--part-gap",

@@ -33,7 +33,7 @@ def test_instructions_are_known_and_sources_exist():
 
 
 def test_sandbox_accepts_the_arguments():
-    """Entry point and default arguments are a valid command line, and the ports are those that are exposed."""
+    """Entry point and default arguments are a valid command line; its ports are those that are exposed."""
     by_name = dict(read_instructions())
     program, name, *arguments = json.loads(by_name["ENTRYPOINT"]) + json.loads(by_name["CMD"])
     assert (program, name) == ("modem-agent", "sandbox")

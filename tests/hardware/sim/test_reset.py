@@ -67,7 +67,7 @@ async def test_reset_keeps_identity(sandbox):
 
 
 async def test_open_port_survives_and_gets_nothing_old(sandbox, open_port):
-    """A program that runs across tests sees a module that boots; neither half a command nor a setting is left."""
+    """A program that runs across tests sees a module that boots; no half command and no setting is left."""
     port = open_port(sandbox.find_sim("super-sim").link)
     await port.send_command("AT+CMGF=1")
     os.write(port._fd, b"ATE0V0\rAT+CM")

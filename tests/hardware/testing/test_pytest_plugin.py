@@ -56,7 +56,7 @@ def test_failed_test_shows_what_has_happened(run):
 
 
 def test_tests_do_not_see_each_other(run):
-    """Commands, messages, faults and the clock of one test are gone in the next one; the sandbox is the same."""
+    """Commands, messages, faults and the clock of one test are gone in the next; the sandbox is the same."""
     run(
         """
         import pytest
@@ -148,7 +148,7 @@ def test_real_module(run, tmp_path):
 
 
 def test_asyncio_test(run):
-    """The sandbox runs beside the event loop of the test; a wait that would block it says what to write instead."""
+    """The sandbox runs beside the event loop of the test; a wait that would block it says what to write."""
     run(
         """
         import asyncio
@@ -195,14 +195,15 @@ def test_unused_plugin_imports_nothing():
     """Test runs of programs that have nothing to do with the sandbox pay for one small file."""
     code = (
         "import pytest, sys; known = set(sys.modules); import hardware.pytest_plugin; "
-        "print(*sorted(name for name in set(sys.modules) - known if name in sys.stdlib_module_names or '.' not in name))"
+        "print(*(name for name in set(sys.modules) - known "
+        "if name in sys.stdlib_module_names or '.' not in name))"
     )
     output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert set(output.split()) <= {"hardware"}
 
 
 def test_entry_point_is_registered(pytestconfig):
-    """pytest finds the plugin by the name of the distribution, also in this run, and it disturbs nothing here."""
+    """pytest finds the plugin by the name of the distribution, in this run, too; it disturbs nothing."""
     assert pytestconfig.pluginmanager.get_plugin("modem-agent").__name__ == "hardware.pytest_plugin"
 
 

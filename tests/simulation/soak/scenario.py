@@ -45,7 +45,7 @@ DIRECT_DELIVERY_PROFILE = "nrf91"
 
 
 def _draw_habits(device, rng):
-    """Return changes of a module: how it writes numbers, and what its strings, +CPMS, +CMTI and ATI are like."""
+    """Return changes of a module: the form of its numbers, strings, +CPMS, +CMTI and ATI."""
     habits = {}
     if rng.random() < 0.08:
         habits["number_style"] = rng.choice(("padded", "spaced", "quoted"))
