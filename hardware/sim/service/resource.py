@@ -117,13 +117,17 @@ def select_commands(
         known["Transport"] = get_args(Transport)
     filters = parse_filters(parameters, known)
 
+    # What most filters exclude comes first: a filter that matches nothing looks at all Commands.
+    status, direction = filters.get("Status"), filters.get("Direction")
+    transport, wants_sim = filters.get("Transport"), "Sim" in filters
+
     def matches(resource: CommandResource) -> bool:
         return (
-            resource.belongs_to(account_sid)
-            and ("Sim" not in filters or resource.sim.sid == sim_sid)
-            and filters.get("Status", resource.status) == resource.status
-            and filters.get("Direction", resource.direction) == resource.direction
-            and filters.get("Transport", resource.transport) == resource.transport
+            (status is None or resource.status == status)
+            and (not wants_sim or resource.sim.sid == sim_sid)
+            and (direction is None or resource.direction == direction)
+            and (transport is None or resource.transport == transport)
+            and resource.belongs_to(account_sid)
         )
 
     is_whole = not filters and account_sid is None
