@@ -189,8 +189,8 @@ class Receiver:
                     self._burst_sweep.on_notified(_now())
                     announced[slot] = isinstance(self._pending_events[0], ReportArrived)
                     self._deleted_messages.forget(slot)
-                case DirectDelivery() as delivery:
-                    await self._commit_direct_delivery(delivery)
+                case DirectDelivery():
+                    await self._commit_direct_deliveries()
                     await self._acknowledge_committed()
                     continue
                 case StoreFull():
@@ -208,14 +208,23 @@ class Receiver:
             self._pending_events.popleft()
         await self._store_and_delete(await self._read_slots(announced), is_announced=True)
 
-    async def _commit_direct_delivery(self, delivery: DirectDelivery) -> None:
-        """Commit one of the pending events. Its acknowledgement is due then."""
-        await self._recorder.record(delivery.message)
-        self._pending_events.remove(delivery)
-        self._unacknowledged.append(delivery.acknowledge)
+    async def _commit_direct_deliveries(self) -> None:
+        """Commit the messages among the pending events. Their acknowledgements are due then."""
+        for event in tuple(self._pending_events):
+            if isinstance(event, DirectDelivery):
+                await self._recorder.record(event.message)
+                self._pending_events.remove(event)
+                self._unacknowledged.append(event.acknowledge)
 
     async def _acknowledge_committed(self) -> None:
+        """Acknowledge the messages that are committed.
+
+        +CNMA does not say for which message it is, and the module waits for the last one only: it has stopped
+        waiting for the others. So all that have come are committed first.
+        """
         while self._unacknowledged:
+            self._collect_events()
+            await self._commit_direct_deliveries()
             await self._execute(self._unacknowledged.popleft()())
 
     async def _execute(self, operation: Awaitable[ResultT]) -> ResultT:
@@ -229,9 +238,7 @@ class Receiver:
         task = asyncio.ensure_future(operation)
         try:
             while not task.done():
-                for event in tuple(self._pending_events):
-                    if isinstance(event, DirectDelivery):
-                        await self._commit_direct_delivery(event)
+                await self._commit_direct_deliveries()
                 arrival = asyncio.ensure_future(self._modem.next_event())
                 try:
                     await asyncio.wait((task, arrival), return_when=asyncio.FIRST_COMPLETED)
