@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     MakeAgent = Callable[[Config, Callable[[Event], None], Dependencies], Agent]
 
+STDERR_FD = 2
 _SESSION_END_KINDS = {EventKind.SESSION_ENDED, EventKind.SESSION_FAILED, EventKind.MODULE, EventKind.PORT}
 """Events that end a connection. A recording has only their kind: their text may contain masked data."""
 
@@ -201,7 +202,7 @@ def _configure_logging(*, debug: bool) -> logging.Logger:
     output.setFormatter(
         SyslogFormatter("%(message)s") if under_systemd else logging.Formatter("%(asctime)s %(message)s")
     )
-    is_journal = writes_to_journal(os.environ, sys.stderr.fileno())
+    is_journal = writes_to_journal(os.environ, STDERR_FD)
     log.handlers[:] = [JournalHandler(output) if is_journal else output]
     log.propagate = False
     return log
