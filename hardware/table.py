@@ -115,18 +115,18 @@ def convert_value(
     elif kind is Any:
         return value
     else:
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, OverflowError):  # a whole number may be too large for a float
             return _convert_scalar(value, kind, from_text=from_text, resolve_path=resolve_path)
     raise TableError(f"{key} must be {describe_type(kind)}, not {format_value(value)}")
 
 
 def _convert_scalar(value: Any, kind: Any, *, from_text: bool, resolve_path: PathResolver) -> Any:
-    """Raises ValueError."""
+    """Raises ValueError, OverflowError."""
     if kind is Path and isinstance(value, str) and value and "\0" not in value:
         return resolve_path(value)
     if from_text and kind in (int, float) and isinstance(value, str):
         value = kind(value)
-        if not math.isfinite(value):
+        if kind is float and not math.isfinite(value):
             raise ValueError
     if kind is float and type(value) is int:  # a bool is no number
         return float(value)

@@ -10,6 +10,9 @@ from hardware.table import format_value
 MAX_DURATION_S = 366 * 86400 * 10
 """Ten years: longer than anything the services keep, and no date beyond it is out of range."""
 
+FIRST_YEAR, END_YEAR = 1980, 2070
+"""The years that the time stamp of an SMS can hold; the second one is beyond them."""
+
 _UNITS = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
 _SHORT_FORM = re.compile(rf"(?:{_NUMBER}w)?(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s?)?")
@@ -45,8 +48,10 @@ def parse_time(text: str) -> datetime:
         raise ValueError(
             f'it must be a time such as "2026-11-01T00:00:00Z", not {format_value(text)}'
         ) from None
-    if not 1980 <= moment.year < 2080:
-        raise ValueError("it must be a time from 1980 to 2079, which the time stamp of an SMS can hold")
+    if not FIRST_YEAR <= moment.year < END_YEAR:
+        raise ValueError(
+            f"it must be a time from {FIRST_YEAR} to {END_YEAR - 1}, which the time stamp of an SMS can hold"
+        )
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

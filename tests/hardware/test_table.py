@@ -58,6 +58,7 @@ def test_values_become_fields(values, expected):
         ({"rate": True}, 'or "auto", not true'),
         ({"rate": 300.0}, 'or "auto", not 300.0'),
         ({"wait": 0}, "wait must be a number above 0, not 0"),
+        ({"wait": 10**400}, "wait must be a number above 0, not 1000"),
         ({"wait": float("nan")}, "wait must be a number above 0, not nan"),
         ({"on": 1}, "on must be true or false, not 1"),
         ({"file": ""}, 'file must be a path, not ""'),

@@ -44,6 +44,9 @@ EF_ICCID, EF_IMSI, EF_MSISDN, EF_SMSP, EF_SPN, EF_AD = 0x2FE2, 0x6F07, 0x6F40, 0
 EF_ECC = 0x6FB7
 EMERGENCY_NUMBERS = ("112", "911")
 
+_EXTENDED_DIGITS = str.maketrans("*#P", "ABC")
+"""The digits for `*`, `#` and a pause (31.102 4.4.2.3)."""
+
 ABSOLUTE_MODE = 4
 """P2 of READ RECORD: P1 is the number of the record."""
 
@@ -140,7 +143,7 @@ def _describe_file(file_id: int, file: ElementaryFile) -> bytes:
 
 def _swap_digits(digits: str) -> bytes:
     """Return two digits in each octet, the first in the lower half; F fills the last one."""
-    padded = digits + "F" * (len(digits) % 2)
+    padded = digits.upper().translate(_EXTENDED_DIGITS) + "F" * (len(digits) % 2)
     return bytes(int(padded[place + 1] + padded[place], 16) for place in range(0, len(padded), 2))
 
 

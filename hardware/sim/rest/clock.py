@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from hardware.sim.client_activity import SettleTimes
-from hardware.sim.durations import MAX_DURATION_S, parse_duration, parse_time
+from hardware.sim.durations import END_YEAR, MAX_DURATION_S, parse_duration, parse_time
 from hardware.sim.rest import json_body
 from hardware.sim.sandbox_clock import ClockIsMoving
 from hardware.sim.service.errors import UNSPECIFIED, ServiceError, invalid_parameter
@@ -62,7 +63,10 @@ class ClockRoutes:
         running = wanted.get("running")
         if running is not None and not isinstance(running, bool):
             raise invalid_parameter("running", "it must be true or false")
-        limit_s, until_idle = _parse_span(wanted, self._sandbox.clock.now())
+        now = self._sandbox.clock.now()
+        limit_s, until_idle = _parse_span(wanted, now)
+        if limit_s is not None and (now + timedelta(seconds=limit_s)).year >= END_YEAR:
+            raise invalid_parameter("until" if until_idle else "advance", f"no SMS can carry the year {END_YEAR}")
         settle_times = _parse_settle_times(wanted)
         moments = 0
         try:

@@ -35,6 +35,6 @@ def test_times():
     """A time without a zone is in UTC; a time that no SMS can carry is refused."""
     assert parse_time("2026-11-01T01:00:00+01:00") == datetime(2026, 11, 1, tzinfo=UTC)
     assert parse_time("2026-11-01") == datetime(2026, 11, 1, tzinfo=UTC)
-    for text in ("soon", "1970-01-01T00:00:00Z", "2080-01-01"):
+    for text in ("soon", "1970-01-01T00:00:00Z", "2070-01-01"):
         with pytest.raises(ValueError, match="it must be a time"):
             parse_time(text)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from hardware.sim.module.parts import ModuleParts
 
 ANY_NUMBER = range(100_000)
-_DIAL_STRING = re.compile(r"[0-9*#pPwW]*")
+_DIAL_STRING = re.compile(r"[0-9*#pP]*")
+"""What the SIM can store."""
 
 
 def _books(module: ModuleParts) -> dict[str, Phonebook]:

@@ -64,6 +64,15 @@ def test_service_centre_is_on_the_sim(module_bench):
     assert "0791947101670000FFFFFFFF" in module_bench.at("+CRSM=178,28482,1,4,40")
 
 
+def test_own_number_with_signs_is_on_the_sim(module_bench):
+    """EF_MSISDN has digits for `*`, `#` and a pause, and the other files can be read as before."""
+    module_bench.at('+CPBS="ON"')
+    assert module_bench.at('+CPBW=1,"*12#p3",129,"x"') == OK
+    number = "04" + "81" + "1AB2" + "3C" + "FF" * 7
+    assert module_bench.at("+CRSM=178,28480,1,4,28") == crsm(0x9000, "78" + "FF" * 13 + number + "FFFF")
+    assert module_bench.at("+CRSM=176,28423,0,0,9") == crsm(0x9000, IMSI)
+
+
 @pytest.mark.parametrize(
     ("imsi", "content"), [("001010000000001", "080910100000000010"), ("00101000000001", "0801101000000000F1")]
 )

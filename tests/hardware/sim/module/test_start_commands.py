@@ -240,6 +240,7 @@ def test_phonebook_entry_is_stored_on_the_sim(module_bench):
         ('+CPBF="nobody"', cme(22)),
         ('+CPBW=251,"1"', cme(21)),
         ('+CPBW=1,"abc"', cme(27)),
+        ('+CPBW=1,"12w3"', cme(27)),
         (f'+CPBW=1,"{"1" * 41}"', cme(26)),
         (f'+CPBW=1,"1",129,"{"x" * 17}"', cme(24)),
         ("+CPBW=", ERROR),

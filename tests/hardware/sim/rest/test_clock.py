@@ -156,3 +156,11 @@ async def test_one_request_moves_the_clock(http, sandbox, move):
     await move(running=False)
     assert (await first)["offset_s"] == 10
     assert not go_on.is_set()
+
+
+async def test_clock_is_not_moved_beyond_the_times_that_an_sms_can_carry(http, move):
+    for _ in range(4):
+        await move(advance="P3650D")
+    status, body = await http("POST", CLOCK, json={"advance": "P3650D"})
+    assert status == 400
+    assert "2070" in body["message"]
