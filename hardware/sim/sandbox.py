@@ -168,12 +168,12 @@ class Sandbox:
 
         Commands, messages, events, callbacks, faults, changes of Sims and Fleets, what modules have stored,
         and moves of the clock are forgotten; what waits on a port is dropped. The numbers of events and
-        callbacks go on.
+        callbacks go on. No other task runs meanwhile, so a request finds all of the old or all of the new.
         """
         previous = dict(self.sims)
         self._power_off()
         if self._callbacks is not None:
-            await self._callbacks.reset()
+            self._callbacks.reset()
         self.clock.reset()
         self.events.clear()
         self._make_network()

@@ -157,13 +157,12 @@ class CallbackSender:
             self._observe(callback)
             self._enqueue(receiver, callback)
 
-    async def reset(self) -> None:
+    def reset(self) -> None:
         """Abort the tries under way, cancel those to come, and forget all callbacks; numbers go on."""
         self._timers.cancel_all()
         self._receivers.clear()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         self.records.clear()
 
     async def close(self) -> None:

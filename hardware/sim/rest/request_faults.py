@@ -23,6 +23,14 @@ class FaultyRequests:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self._limit = RequestLimit(lambda: sandbox.rules, sandbox.clock.time)
+        self._delayed: set[asyncio.Future[bool]] = set()
+        """For each request that is delayed: whether it is executed at the end."""
+
+    def abort_delayed(self) -> None:
+        """Close the connections of the requests that are delayed, which are not executed any more."""
+        for delayed in self._delayed:
+            if not delayed.done():
+                delayed.set_result(False)
 
     def middleware(self) -> Middleware:
         """Return the middleware; it raises ServiceError (429, 5xx)."""
@@ -41,8 +49,7 @@ class FaultyRequests:
         error = fault.to_error()
         if error is not None:
             raise error
-        if fault.name == "late":
-            await self._wait(fault.seconds)
+        if fault.name == "late" and await self._wait(fault.seconds):
             return await handler(request)
         if fault.name == "answer-lost":
             await handler(request)
@@ -50,10 +57,13 @@ class FaultyRequests:
             request.transport.abort()
         raise ConnectionError("the connection is closed by a fault of the services")
 
-    async def _wait(self, seconds: float) -> None:
-        passed = asyncio.Event()
-        timer = self._sandbox.clock.call_later(seconds, passed.set)
+    async def _wait(self, seconds: float) -> bool:
+        """Return True after this time, or False at once when the request is aborted."""
+        delayed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._delayed.add(delayed)
+        timer = self._sandbox.clock.call_later(seconds, lambda: delayed.done() or delayed.set_result(True))
         try:
-            await passed.wait()
+            return await delayed
         finally:
             timer.cancel()
+            self._delayed.discard(delayed)

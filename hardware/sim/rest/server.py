@@ -76,6 +76,7 @@ class SandboxServer:
         self._access = sandbox.make_access_control(is_open=is_open)
         self._product_ports = product_ports
         self._host_check = HostCheck((*allowed_hosts, listen[0]))
+        self._faulty_requests = FaultyRequests(sandbox)
         self._runner: web.AppRunner | None = None
         self._sockets: list[asyncio.Server] = []
         self._urls: dict[str, str] = {}
@@ -104,12 +105,14 @@ class SandboxServer:
     async def reset(self) -> None:
         """Begin anew with the same addresses, ports and SIMs; `Sandbox.reset` says what is forgotten."""
         self.scenarios.forget()
+        self._faulty_requests.abort_delayed()
         await self.sandbox.reset()
         self.console.reset()
 
     async def stop(self) -> None:
         """Stop listening, and stop the sandbox; does nothing if it is not started."""
         self.scenarios.forget()
+        self._faulty_requests.abort_delayed()
         self.console.stop()
         for listener in self._sockets:
             listener.close()
@@ -138,7 +141,7 @@ class SandboxServer:
         clock = ClockRoutes(self.sandbox)
         checks = (
             *(self._host_check.middleware(), clock.middleware(), callers.middleware()),
-            FaultyRequests(self.sandbox).middleware(),
+            self._faulty_requests.middleware(),
         )
         app = web.Application(middlewares=[errors_as_json, *checks])
         TokenRoutes(self._access).register(app.router)

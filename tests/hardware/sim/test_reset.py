@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 from datetime import UTC, datetime
@@ -31,8 +32,8 @@ def sandbox(server):
     return server.sandbox
 
 
-def create(sandbox, text="ping"):
-    return sandbox.services["super-sim"].create({"Sim": "super-sim", "Payload": text})
+def create(sandbox, text="ping", **parameters):
+    return sandbox.services["super-sim"].create({"Sim": "super-sim", "Payload": text, **parameters})
 
 
 async def test_reset_forgets_what_has_happened(sandbox):
@@ -97,3 +98,17 @@ async def test_console_starts_again(server):
     _, message = await anext(shown)
     assert "ping" not in str(message)
     await shown.aclose()
+
+
+async def test_two_resets_at_the_same_time(server, sandbox, receiver):
+    """Each is done at once, although the receiver of a callback has not answered."""
+
+    async def hang(_request):
+        await asyncio.Event().wait()
+
+    receiver.answers = [hang]
+    create(sandbox, CallbackUrl=receiver.url)
+    while not sandbox.callbacks.tries_under_way:
+        await asyncio.sleep(0.001)
+    await asyncio.gather(server.reset(), server.reset())
+    assert sandbox.network.count_waiting(sandbox.find_sim("super-sim").sim_card.imsi) == 0

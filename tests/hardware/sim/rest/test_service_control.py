@@ -255,3 +255,16 @@ async def test_state_of_a_sim(http, control):
     ):
         assert (await control(f"sims/{name}", **body))[0] == 400
     assert (await control("sims/nobody", status="ready"))[0] == 404
+
+
+async def test_delayed_request_is_closed_by_a_reset(http, control, sandbox):
+    """Its time never comes, and it must change nothing in what begins anew."""
+    sandbox.freeze_clock()
+    await control("services/faults", fault="late:seconds=30")
+    request = asyncio.ensure_future(http.post(SMS, Sim="super-sim", Payload="x"))
+    while not (await http.get(FAULTS))[1]["occurred"]:
+        pass
+    await control("reset")
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await asyncio.wait_for(request, 5)
+    assert (await http.get(SMS))[1]["sms_commands"] == []
