@@ -175,16 +175,21 @@ class SimulatedNetwork:
             listener=listener,
             store_and_forward=store_and_forward,
         )
+
+        def arrive_again() -> None:
+            if not message.withdrawn:
+                self.redeliver(imsi, message)
+
         arrives = self._to_sim[imsi].carry(
             lambda: self._queues[imsi].enqueue(message),
             transit_s=self.timing.transit_s,
-            arrive_again=lambda: self.redeliver(imsi, message),
+            arrive_again=arrive_again,
             report=partial(self._report_fault, imsi, message.sender, message.body, sid),
         )
-        if not arrives and listener is not None:
+        if not arrives:
             # The service believes that the message is on its way, until the validity period is over.
-            self._timers.call_later(self.timing.transit_s, listener.attempted)
-            self._timers.call_later(self.timing.validity_s, listener.gave_up)
+            self._timers.call_later(self.timing.transit_s, message.report_attempted)
+            self._timers.call_later(self.timing.validity_s, message.report_given_up)
         return message
 
     def redeliver(self, imsi: str, message: MtMessage) -> None:

@@ -89,6 +89,21 @@ class MtMessage:
     retry_timer: TimerHandle | None = None
     expiry_timer: TimerHandle | None = None
 
+    def report_attempted(self) -> None:
+        """Tell the listener, if there is still one, that an attempt begins."""
+        if self.listener is not None:
+            self.listener.attempted()
+
+    def report_acknowledged(self) -> None:
+        """Tell the listener, if there is still one, that the module has the message."""
+        if self.listener is not None:
+            self.listener.acknowledged()
+
+    def report_given_up(self) -> None:
+        """Tell the listener, if there is still one, that no further attempt will be made."""
+        if self.listener is not None:
+            self.listener.gave_up()
+
 
 class SubscriberQueue:
     """The messages for one SIM, oldest first. Adding and removing one costs the same however many wait."""
@@ -187,8 +202,7 @@ class SubscriberQueue:
             self._remove(message)
             self._emit_event(NetworkEventKind.ACKNOWLEDGED, message)
             self._note_part(message)
-            if message.listener is not None:
-                self._send_receipt(message, message.listener)
+            self._send_receipt(message)
         else:
             full = cause in (RP_MEMORY_EXCEEDED, FCS_MEMORY_EXCEEDED)
             self._memory_full = self._memory_full or (full and message.store_and_forward)
@@ -224,8 +238,7 @@ class SubscriberQueue:
             self._timing.acknowledgement_timeout_s, self._answer_timed_out, message
         )
         self._in_flight = (self._last_reference, message, timer)
-        if message.listener is not None:
-            message.listener.attempted()
+        message.report_attempted()
         self._emit_event(NetworkEventKind.OFFERED, message)
         if self.faults.strike("transmission-lost", "to_sim"):
             self._emit_event(NetworkEventKind.FAULT, message, "transmission-lost: the module gets nothing")
@@ -250,18 +263,18 @@ class SubscriberQueue:
             self._emit_event(NetworkEventKind.FAULT, message, f"rate-limited: waits for {wait_s:.3g} s")
         return max(gap_s, wait_s)
 
-    def _send_receipt(self, message: MtMessage, listener: DeliveryListener) -> None:
+    def _send_receipt(self, message: MtMessage) -> None:
         """Tell the service that the module has the message."""
-        if not listener.wants_receipt:
-            listener.acknowledged()
+        if message.listener is None or not message.listener.wants_receipt:
+            message.report_acknowledged()
         elif self.faults.strike("receipt-lost", "to_sim"):
             self._emit_event(NetworkEventKind.FAULT, message, "receipt-lost: the service gets none")
         elif fault := self.faults.strike("receipt-delayed", "to_sim"):
             delay_s = fault.draw_seconds()
             self._emit_event(NetworkEventKind.FAULT, message, f"receipt-delayed: by {delay_s:.3g} s")
-            self._timers.call_later(delay_s, listener.acknowledged)
+            self._timers.call_later(delay_s, message.report_acknowledged)
         else:
-            listener.acknowledged()
+            message.report_acknowledged()
 
     def _note_part(self, message: MtMessage) -> None:
         """Set the time of the next part, if this message was one."""
@@ -316,8 +329,7 @@ class SubscriberQueue:
     def _give_up(self, message: MtMessage, reason: str) -> None:
         self._remove(message)
         self._emit_event(NetworkEventKind.GIVEN_UP, message, reason)
-        if message.listener is not None:
-            message.listener.gave_up()
+        message.report_given_up()
 
     def _remove(self, message: MtMessage) -> None:
         del self.messages[message]

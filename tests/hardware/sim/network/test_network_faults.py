@@ -8,6 +8,7 @@ import pdu
 from hardware.sim.fault_text import FaultError
 from hardware.sim.network.faults import NETWORK_FAULT_DESCRIPTIONS, parse_network_fault
 from hardware.sim.network.subscriber_queue import NetworkTiming
+from hardware.sim.service import manual_states
 
 LONG_TEXT = "0123456789" * 30
 """Two parts."""
@@ -229,6 +230,21 @@ def test_repeated_post(bench):
     assert [row.body for row in rows] == ["x", "x"]
     assert rows[1].sid == first.sid != rows[0].sid
     assert bench.station.texts == ["x", "x"]
+
+
+@pytest.mark.parametrize("fault", ["receipt-delayed:seconds=60", "transmission-lost", "message-lost"])
+def test_nothing_contradicts_a_status_that_is_set_by_hand(bench, fault):
+    """Neither a receipt that is on its way nor the end of the validity period, and no duplicate arrives."""
+    bench.faults.add(fault)
+    bench.faults.add("message-duplicated")
+    command = bench.create("x")
+    bench.bench.advance(0.5)
+    received = len(bench.station.received)
+    manual_states.deliver(bench.service, command)
+    updated_at = command.updated_at
+    bench.bench.advance(2 * 86400)
+    assert (command.status, command.updated_at) == ("delivered", updated_at)
+    assert len(bench.station.received) == received
 
 
 def test_chance_times_and_duration(bench):
