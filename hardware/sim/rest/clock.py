@@ -66,7 +66,9 @@ class ClockRoutes:
         now = self._sandbox.clock.now()
         limit_s, until_idle = _parse_span(wanted, now)
         if limit_s is not None and (now + timedelta(seconds=limit_s)).year >= END_YEAR:
-            raise invalid_parameter("until" if until_idle else "advance", f"no SMS can carry the year {END_YEAR}")
+            raise invalid_parameter(
+                "until" if until_idle else "advance", f"no SMS can carry the year {END_YEAR}"
+            )
         settle_times = _parse_settle_times(wanted)
         moments = 0
         try:

@@ -103,12 +103,14 @@ async def test_console_starts_again(server):
 async def test_two_resets_at_the_same_time(server, sandbox, receiver):
     """Each is done at once, although the receiver of a callback has not answered."""
 
+    called = asyncio.Event()
+
     async def hang(_request):
+        called.set()
         await asyncio.Event().wait()
 
     receiver.answers = [hang]
     create(sandbox, CallbackUrl=receiver.url)
-    while not sandbox.callbacks.tries_under_way:
-        await asyncio.sleep(0.001)
+    await called.wait()
     await asyncio.gather(server.reset(), server.reset())
     assert sandbox.network.count_waiting(sandbox.find_sim("super-sim").sim_card.imsi) == 0
