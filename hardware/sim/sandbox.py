@@ -66,6 +66,7 @@ SandboxObserver = Callable[[SandboxSim | None, NetworkEvent], None]
 """Gets each event with its SIM, None if it concerns no single SIM."""
 SandboxLineObserver = Callable[[SandboxSim, LineDirection, bytes], None]
 CallbackObserver = Callable[["Callback"], None]
+SandboxStatusObserver = Callable[["CommandResource"], None]
 
 
 class Sandbox:
@@ -110,6 +111,7 @@ class Sandbox:
         self._observers: list[SandboxObserver] = []
         self._line_observers: list[SandboxLineObserver] = []
         self._callback_observers: list[CallbackObserver] = []
+        self._status_observers: list[SandboxStatusObserver] = []
         self._by_imsi: dict[str, SandboxSim] = {}
         self._by_sid: dict[str, SandboxSim] = {}
         self._event_count = 0
@@ -200,6 +202,8 @@ class Sandbox:
         )
         self.rules = replace(self._initial_rules)
         self._account = ServiceAccount(self._network, now, self._rng, events, self.rules)
+        for service in self.services.values():
+            service.add_status_observer(self._record_status)
 
     def make_generator(self) -> random.Random:
         """Return a generator of its own for one part, so that the parts do not change each other's draws."""
@@ -320,6 +324,14 @@ class Sandbox:
     def add_callback_observer(self, observer: CallbackObserver) -> None:
         """Call `observer` with each callback from now on, when it is created and after each try."""
         self._callback_observers.append(observer)
+
+    def add_status_observer(self, observer: SandboxStatusObserver) -> None:
+        """Call `observer` with each Command whose status changes, and each message from a SIM, from now on."""
+        self._status_observers.append(observer)
+
+    def _record_status(self, resource: CommandResource) -> None:
+        for observer in self._status_observers:
+            observer(resource)
 
     def _record_bytes(self, name: str, direction: LineDirection, data: bytes) -> None:
         if direction is not LineDirection.UNHEARD:

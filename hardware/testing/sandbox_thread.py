@@ -27,6 +27,7 @@ class SandboxThread:
         self._thread = LoopThread()
         self.sandbox.add_observer(lambda _sim, _event: self.changed.notify())
         self.sandbox.add_callback_observer(lambda _callback: self.changed.notify())
+        self.sandbox.add_status_observer(lambda _resource: self.changed.notify())
 
     def start(self) -> None:
         """Start the server; raises SandboxUnavailable, and leaves nothing behind then."""

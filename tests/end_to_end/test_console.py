@@ -17,7 +17,7 @@ class _ConsoleOnly:
 
 
 @pytest.fixture
-def console(sandbox_env):
+async def console(sandbox_env):
     server = _ConsoleOnly(sandbox_env.sandbox)
     server.console.start()
     yield server

@@ -33,7 +33,6 @@ class Console:
         """Begin to record; the sandbox is started."""
         self._run = f"{asyncio.get_running_loop().time() * 1e6:.0f}"
         self._feed.open()
-        self._recorder.start()
 
     def reset(self) -> None:
         """Forget what was recorded; the sandbox has begun anew."""

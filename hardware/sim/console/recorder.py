@@ -81,17 +81,12 @@ class ConsoleRecorder:
         sandbox.add_observer(self._record_event)
         sandbox.add_callback_observer(self._record_callback)
         sandbox.add_line_observer(self._record_octets)
-
-    def start(self) -> None:
-        """Observe the services of the sandbox, which has just started."""
-        for service in self._sandbox.services.values():
-            service.add_status_observer(self._record_status)
+        sandbox.add_status_observer(self._record_status)
 
     def reset(self) -> None:
-        """Forget the messages that are not answered, and observe the new services of the sandbox."""
+        """Forget the messages that are not answered."""
         self._correlations.clear()
         self._originated.clear()
-        self.start()
 
     def add_agent(self, name: str) -> AgentReporter:
         """Return the reporter for an agent."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -29,8 +30,7 @@ class FaultyRequests:
     def abort_delayed(self) -> None:
         """Close the connections of the requests that are delayed, which are not executed any more."""
         for delayed in self._delayed:
-            if not delayed.done():
-                delayed.set_result(False)
+            self._end(delayed, is_executed=False)
 
     def middleware(self) -> Middleware:
         """Return the middleware; it raises ServiceError (429, 5xx)."""
@@ -61,9 +61,13 @@ class FaultyRequests:
         """Return True after this time, or False at once when the request is aborted."""
         delayed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._delayed.add(delayed)
-        timer = self._sandbox.clock.call_later(seconds, lambda: delayed.done() or delayed.set_result(True))
+        timer = self._sandbox.clock.call_later(seconds, partial(self._end, delayed, is_executed=True))
         try:
             return await delayed
         finally:
             timer.cancel()
             self._delayed.discard(delayed)
+
+    def _end(self, delayed: asyncio.Future[bool], *, is_executed: bool) -> None:
+        if not delayed.done():
+            delayed.set_result(is_executed)

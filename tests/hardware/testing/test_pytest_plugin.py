@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-import hardware.testing  # noqa: F401 - else each inner run would import it again
+from hardware.testing import LocalSandbox  # each inner run would import it again
 
 pytest_plugins = ["pytester"]
 
@@ -226,7 +226,7 @@ def test_services_refuse_and_fail_on_demand(run):
                 command.deliver()
             another = sim.send_command("x")
             another.deliver()
-            assert another.status == "delivered"
+            another.wait_for_status("delivered")
             sandbox.add_service_fault("unavailable:times=0")
             with pytest.raises(urllib.error.HTTPError, match="503"):
                 urllib.request.urlopen(sandbox.base_urls["supersim"] + "/v1/SmsCommands")
@@ -238,3 +238,13 @@ def test_services_refuse_and_fail_on_demand(run):
             urllib.request.urlopen(sandbox.base_urls["supersim"] + "/v1/SmsCommands").close()
         """
     ).assert_outcomes(passed=2)
+
+
+def test_status_that_no_event_accompanies_is_waited_for():
+    """The receipt comes later than everything that the network tells."""
+    with LocalSandbox() as sandbox:
+        sim = sandbox.sim()
+        sim.add_fault("receipt-delayed:seconds=0.2")
+        command = sim.send_command("x")
+        command.wait_for_status("delivered")
+        assert sim.faults_struck == ["receipt-delayed"]
