@@ -131,6 +131,11 @@ def _skip_with_real_module(config: pytest.Config) -> None:
 def _read_options(request: pytest.FixtureRequest) -> tuple[SandboxOptions, list[tuple[str, str]]]:
     """Return options and faults from the marker and the ini file; fails the test if they are wrong."""
     marker = request.node.get_closest_marker("sandbox")
+    if marker is not None and marker.args:
+        pytest.fail(
+            f"options of the sandbox: {marker.args[0]!r} has no name; write @pytest.mark.sandbox(service=...)",
+            pytrace=False,
+        )
     values = {} if marker is None else dict(marker.kwargs)
     faults = values.pop("faults", [])
     for key in ("service", "device"):
@@ -156,5 +161,5 @@ def _start(config: pytest.Config, options: SandboxOptions) -> LocalSandbox:
     try:
         timeout_s = float(config.getini("sandbox_timeout") or 5)
     except ValueError:
-        raise pytest.UsageError("sandbox_timeout must be a number of seconds") from None
+        pytest.fail("sandbox_timeout in the ini file must be a number of seconds", pytrace=False)
     return LocalSandbox(options, timeout_s=timeout_s)

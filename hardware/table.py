@@ -151,8 +151,8 @@ def describe_type(kind: Any) -> str:
         if meta.title is not None:
             return str(meta.title)
         limits += "" if meta.gt is None else f" above {meta.gt:g}"
-        limits += "" if meta.ge is None else f" of {meta.ge} or more"
-        limits += "" if meta.le is None else f" and {meta.le} or less"
+        limits += "" if meta.ge is None else f" of {meta.ge:.15g} or more"
+        limits += "" if meta.le is None else f" and {meta.le:.15g} or less"
         limits += "" if meta.pattern is None else f" like {meta.pattern}"
         kind = kind.__origin__
     origin = get_origin(kind) or kind

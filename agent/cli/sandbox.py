@@ -48,6 +48,23 @@ def _parse_clock(_context: click.Context, _option: click.Parameter, text: str) -
     return SandboxClock(lambda: datetime.now(UTC), start_time=start_time, is_frozen="frozen" in words)
 
 
+def _parse_duration(_context: click.Context, _option: click.Parameter, text: str) -> float:
+    """Return the seconds that a number or a duration such as `1m` describes."""
+    from hardware.sim.durations import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _parse_folder(_context: click.Context, _option: click.Parameter, text: str | None) -> Path | None:
+    """Return the absolute path, so that the paths that are printed hold in every folder."""
+    if text == "":
+        raise click.BadParameter("it must be the path of a folder")
+    return None if text is None else Path(text).absolute()
+
+
 @click.command()
 @click.option(
     "--listen",
@@ -58,7 +75,8 @@ def _parse_clock(_context: click.Context, _option: click.Parameter, text: str) -
 )
 @click.option(
     "--link-dir",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(file_okay=False),
+    callback=_parse_folder,
     metavar="DIR",
     help="Folder for the links to the serial ports.  "
     "[default: modem-agent-sandbox below $XDG_RUNTIME_DIR or /tmp]",
@@ -85,9 +103,9 @@ def _parse_clock(_context: click.Context, _option: click.Parameter, text: str) -
 @click.option(
     "--part-gap",
     "part_gap_s",
-    type=click.FloatRange(0, 3600),
-    default=0.2,
+    default="0.2",
     show_default=True,
+    callback=_parse_duration,
     metavar="SECONDS",
     help="Time between the parts of a long message to a SIM.",
 )
@@ -236,7 +254,9 @@ def sandbox(
         if modules.log_bytes is not None:
             log_bytes_to(box, modules.log_bytes)
         stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_IGN:
+                continue  # by nohup, or by a shell that runs it in the background
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await server.start()
         # Commands that are kept are many objects and no cycles; searching them all so often takes a fifth of
@@ -290,7 +310,7 @@ def _lock_link_dir(link_dir: Path) -> Iterator[None]:
         link_dir.mkdir(parents=True, exist_ok=True)
         lock = os.open(link_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        exit_with_errors(f"--link-dir {link_dir}: {error.strerror or error}")
+        exit_with_errors(f"--link-dir {link_dir}: {error.strerror or error}; choose another folder")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -45,7 +45,7 @@ class ModuleOptions:
     def make_sim_specs(self) -> list[SimSpec]:
         """Return the SIMs with their modules and ports. Raises click.BadParameter."""
         from hardware.profile import list_profiles
-        from hardware.sim.sandbox_sim import DEFAULT_SIMS, SimSpec
+        from hardware.sim.sandbox_sim import DEFAULT_SIMS, SimSpec, check_sims
 
         if self.device not in list_profiles():
             raise click.BadParameter(
@@ -53,6 +53,10 @@ class ModuleOptions:
                 param_hint="--device",
             )
         specs = [SimSpec(**_parse_sim(text)) for text in self.sims] or list(DEFAULT_SIMS)
+        try:
+            check_sims(specs)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--sim") from None
         names = [spec.name for spec in specs]
         pins = self._parse_pins(names)
         answers = self._parse_answers(names)
@@ -108,7 +112,7 @@ class ModuleOptions:
 
     def _parse_ports(self, names: list[str]) -> dict[str, PortSpec]:
         from hardware.sim.module.port_access import PortAccess
-        from hardware.sim.module.socket_port import parse_tcp_address
+        from hardware.sim.module.socket_port import ABSTRACT_PREFIX, parse_tcp_address
         from hardware.sim.sandbox_sim import PortSpec
 
         tcp = {}
@@ -118,6 +122,8 @@ class ModuleOptions:
             except ValueError as error:
                 raise click.BadParameter(str(error), param_hint="--tcp") from None
         unix = dict(_assign_each(self.unix, names, "--unix"))
+        if any(path in ("", ABSTRACT_PREFIX) for path in unix.values()):
+            raise click.BadParameter("it must be a path or abstract:NAME", param_hint="--unix")
         access = PortAccess(self.mode, self.group)
         return {name: PortSpec(tcp=tcp.get(name), unix=unix.get(name), access=access) for name in names}
 
@@ -277,7 +283,7 @@ def _parse_mode(_context: click.Context, _option: click.Parameter, text: str | N
 
 def _parse_group(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
     """Return the number of a group, given by name or number."""
-    if text is None or text.isdecimal():
+    if text is None or (text.isdecimal() and int(text) < 2**32 - 1):
         return None if text is None else int(text)
     try:
         return grp.getgrnam(text).gr_gid

@@ -140,7 +140,9 @@ def check_sims(specs: Sequence[SimSpec]) -> None:
         for answer in spec.answers:
             parse_answer(answer)
         if not _UNIQUE_NAME.fullmatch(spec.name):
-            raise ValueError(f"the unique name {spec.name!r} is not usable as a file name")
+            raise ValueError(
+                f"the name {spec.name!r} is not usable as a file name of letters, digits, '_', '-' and '.'"
+            )
         for name in (spec.name, spec.sid):
             if name is not None and name in seen:
                 raise ValueError(f"two SIMs have the name {name}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from hardware.recording import escape_bytes
 from hardware.sim.callbacks.sender import CallbackRules
+from hardware.sim.durations import parse_duration
 from hardware.sim.rest.server import SandboxServer
 from hardware.sim.sandbox import Sandbox
 from hardware.sim.sandbox_clock import SandboxClock
@@ -201,9 +202,12 @@ class LocalClock:
         """Return the time, in UTC."""
         return self._thread.call(self._thread.sandbox.clock.now)
 
-    def advance(self, time: timedelta | float) -> None:
-        """Let time pass at once, in seconds if it is a number; programs at the ports may react meanwhile."""
-        seconds = time.total_seconds() if isinstance(time, timedelta) else time
+    def advance(self, time: timedelta | float | str) -> None:
+        """Let time pass at once: seconds, or a text such as `24h`; programs at the ports may react meanwhile.
+
+        Raises ValueError for a time that is none.
+        """
+        seconds = parse_duration(time.total_seconds() if isinstance(time, timedelta) else time)
         self._thread.run(self._thread.sandbox.pass_time(seconds))
 
     def freeze(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,8 +42,10 @@ def parse_options(values: Mapping[str, object]) -> SandboxOptions:
     if device not in list_profiles():
         raise ValueError(f"there is no module {device}; there are {', '.join(list_profiles())}")
     baud, pin = values.get("baud"), values.get("pin")
-    if not isinstance(baud, int | None) or not isinstance(pin, str | None):
-        raise ValueError("baud must be an integer, and pin a string of digits")  # noqa: TRY004 - see above
+    if baud is not None and (not isinstance(baud, int) or not 300 <= baud <= 4_000_000):
+        raise ValueError(f"baud must be an integer from 300 to 4000000, not {baud!r}")
+    if pin is not None and (not isinstance(pin, str) or not re.fullmatch("[0-9]{4,8}", pin)):
+        raise ValueError(f"pin must be a string of 4 to 8 digits, not {pin!r}")
     specs = []
     for text in _strings("sims", values.get("sims") or [values.get("service", "super-sim")]):
         service, _, name = text.partition("=")

@@ -87,6 +87,8 @@ class SocketPort:
             path = "\0" + path.removeprefix(ABSTRACT_PREFIX)
         elif _has_listener(path):  # asyncio would take the path over
             raise PortNotOffered(f"Another program listens on {path}; choose another --unix PATH.")
+        elif Path(path).exists() and not Path(path).is_socket():
+            raise PortNotOffered(f"{path} exists and is no socket; choose another --unix PATH.")
         return await loop.create_unix_server(lambda: _Connection(self), path)
 
     @property

@@ -96,7 +96,8 @@ class SandboxServer:
         except OSError as error:
             await self.stop()
             raise SandboxUnavailable(
-                f"The link {error.filename} cannot be made: {error.strerror}; choose another --link-dir."
+                f"The link {error.filename2 or error.filename} cannot be made: {error.strerror}; "
+                "choose another --link-dir."
             ) from error
         except BaseException:
             await self.stop()

@@ -31,8 +31,8 @@ def test_invalid_listen_address_is_wrong_usage(cli_env, listen):
     ("sims", "sentence"),
     [
         (["frobnicate"], "there is no service frobnicate; there are super-sim, programmable-wireless"),
-        (["super-sim=a", "super-sim=a"], "a"),
-        (["super-sim=../x"], "x"),
+        (["super-sim=a", "super-sim=a"], "Invalid value for --sim: two SIMs have the name a"),
+        (["super-sim=../x"], "Invalid value for --sim: the name '../x' is not usable as a file name"),
         (["super-sim:sid=DE1"], "super-sim:sid=DE1: sid must be HS and 32 hexadecimal digits"),
         (["programmable-wireless:status=gone"], "status must be one of new, ready, active, suspended"),
         (["programmable-wireless:fleet=x"], "there is no key fleet; there are sid, status, transport"),
@@ -77,6 +77,9 @@ def test_invalid_baud_rate_is_wrong_usage(cli_env, rate):
         (["--sim", "super-sim", "--unix", "a", "--unix", "b"], "b: each SIM has at most one --unix"),
         (["--mode", "rw"], "rw is not an octal mode, for example 0660"),
         (["--group", "nobodys"], "there is no group nobodys on this machine"),
+        (["--group", "99999999999"], "there is no group 99999999999 on this machine"),
+        (["--unix", ""], "it must be a path or abstract:NAME"),
+        (["--fault", "mute:foo=1"], "fault mute: there is no key foo; the keys are after, for, times, command"),
     ],
 )
 def test_invalid_options_of_modules_are_wrong_usage(cli_env, words, sentence):
@@ -93,6 +96,7 @@ def test_invalid_options_of_modules_are_wrong_usage(cli_env, words, sentence):
             ["--unix", "{folder}/no/port"],
             "Cannot listen on {folder}/no/port: No such file or directory; choose",
         ),
+        (["--unix", "{folder}"], "{folder} exists and is no socket; choose another --unix PATH."),
         (["--log-bytes", "{folder}/no/log"], "--log-bytes {folder}/no/log: No such file or directory"),
     ],
 )
@@ -133,7 +137,7 @@ def test_unusable_link_folder_is_reported(cli_env):
     """The option and the error, exit status 1."""
     result = cli_env.run_bare("sandbox", "--listen", "127.0.0.1:0", "--link-dir", str(cli_env.config / "x"))
     assert result.exit_code == 1
-    assert result.stderr == f"modem-agent: --link-dir {cli_env.config}/x: Not a directory\n"
+    assert result.stderr == f"modem-agent: --link-dir {cli_env.config}/x: Not a directory; choose another folder\n"
 
 
 def test_used_port_is_reported(cli_env):
@@ -277,6 +281,8 @@ def test_ports_and_pin_from_the_command_line(cli_env):
         (["--service-fault", "late:seconds=nan"], "fault late: "),
         (["--supersim-port", "65536"], "65536 is not in the range 0<=x<=65535"),
         (["--seed", "x"], "'x' is not a valid integer"),
+        (["--part-gap", "nan"], 'it must be seconds, or a duration such as "24h"'),
+        (["--link-dir", ""], "it must be the path of a folder"),
         (["--open", "--replay", "FILE"], "--replay does not take --open"),
     ],
 )

@@ -102,6 +102,9 @@ def test_marker_and_ini_file_choose_the_options(run, pytester):
         ("device='ec52'", "there is no module ec52; there are a7670,*"),
         ("service='sms'", "there is no service sms; the services are super-sim,*"),
         ("sims='super-sim'", "sims must be a list of strings"),
+        ("pin='12'", "pin must be a string of 4 to 8 digits, not '12'"),
+        ("baud=1", "baud must be an integer from 300 to 4000000, not 1"),
+        ("'ec25'", "'ec25' has no name; write @pytest.mark.sandbox(service=...)"),
         ("faults=['nonsense']", 'there is no fault "nonsense"; the faults are mute,*'),
         ("faults=['mute@nobody']", "mute@nobody: there is no SIM nobody; there are super-sim"),
     ],
@@ -121,6 +124,30 @@ def test_wrong_option_is_one_sentence(run, options, sentence):
     result.stdout.fnmatch_lines([f"options of the sandbox: {sentence}"])
     result.stdout.no_fnmatch_line("*Traceback*")
     result.stdout.no_fnmatch_line("*During handling*")
+
+
+def test_wrong_timeout_in_the_ini_file_is_one_sentence(run, pytester):
+    """It names the key of the ini file."""
+    pytester.makeini("[pytest]\nsandbox_timeout = soon\n")
+    result = run("def test_nothing(sim): pass")
+    result.stdout.fnmatch_lines(["sandbox_timeout in the ini file must be a number of seconds"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_clock_takes_durations_as_the_rest_api_does(run):
+    """A text such as `24h`; what is none is refused with an example."""
+    run(
+        """
+        import pytest
+
+        def test_clock(sandbox):
+            before = sandbox.clock.now()
+            sandbox.clock.advance("24h")
+            assert (sandbox.clock.now() - before).total_seconds() >= 86400
+            with pytest.raises(ValueError, match='such as "24h"'):
+                sandbox.clock.advance("long")
+        """
+    ).assert_outcomes(passed=1)
 
 
 def test_real_module(run, tmp_path):

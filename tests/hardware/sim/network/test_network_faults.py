@@ -276,7 +276,7 @@ def test_cancelled_faults_do_nothing(bench):
     [
         ("sunspots", 'there is no fault "sunspots"'),
         ("message-lost:chance=2", "fault message-lost"),
-        ("message-lost:color=red", "unknown key color"),
+        ("message-lost:color=red", "there is no key color"),
         ("message-delayed:seconds=long", "seconds must be a number or a range such as 1-20, not long"),
         ("message-delayed:seconds=9-3", "seconds must be"),
         ("message-delayed:seconds=nan", "seconds must be"),
