@@ -133,7 +133,7 @@ def _read_options(request: pytest.FixtureRequest) -> tuple[SandboxOptions, list[
     marker = request.node.get_closest_marker("sandbox")
     if marker is not None and marker.args:
         pytest.fail(
-            f"options of the sandbox: {marker.args[0]!r} has no name; write @pytest.mark.sandbox(service=...)",
+            f"options of the sandbox: {marker.args[0]!r} has no name, such as in sandbox(service=...)",
             pytrace=False,
         )
     values = {} if marker is None else dict(marker.kwargs)

@@ -85,10 +85,8 @@ class SocketPort:
         path = self.address
         if self._is_abstract:
             path = "\0" + path.removeprefix(ABSTRACT_PREFIX)
-        elif _has_listener(path):  # asyncio would take the path over
-            raise PortNotOffered(f"Another program listens on {path}; choose another --unix PATH.")
-        elif Path(path).exists() and not Path(path).is_socket():
-            raise PortNotOffered(f"{path} exists and is no socket; choose another --unix PATH.")
+        else:
+            _check_path(path)
         return await loop.create_unix_server(lambda: _Connection(self), path)
 
     @property
@@ -181,11 +179,13 @@ class _Connection(asyncio.Protocol):
         return max(0, len(data) - max(0, free))
 
 
-def _has_listener(path: str) -> bool:
-    """Return True if a program accepts connections at this path; a socket left behind has none."""
+def _check_path(path: str) -> None:
+    """Raise PortNotOffered if this path is used; a socket left behind is not, and asyncio removes it."""
+    if Path(path).exists() and not Path(path).is_socket():
+        raise PortNotOffered(f"{path} exists and is no socket; choose another --unix PATH.")
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(path)
         except OSError:
-            return False
-    return True
+            return
+    raise PortNotOffered(f"Another program listens on {path}; choose another --unix PATH.")

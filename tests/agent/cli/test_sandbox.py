@@ -79,7 +79,10 @@ def test_invalid_baud_rate_is_wrong_usage(cli_env, rate):
         (["--group", "nobodys"], "there is no group nobodys on this machine"),
         (["--group", "99999999999"], "there is no group 99999999999 on this machine"),
         (["--unix", ""], "it must be a path or abstract:NAME"),
-        (["--fault", "mute:foo=1"], "fault mute: there is no key foo; the keys are after, for, times, command"),
+        (
+            ["--fault", "mute:foo=1"],
+            "fault mute: there is no key foo; the keys are after, for, times, command",
+        ),
     ],
 )
 def test_invalid_options_of_modules_are_wrong_usage(cli_env, words, sentence):
@@ -137,7 +140,10 @@ def test_unusable_link_folder_is_reported(cli_env):
     """The option and the error, exit status 1."""
     result = cli_env.run_bare("sandbox", "--listen", "127.0.0.1:0", "--link-dir", str(cli_env.config / "x"))
     assert result.exit_code == 1
-    assert result.stderr == f"modem-agent: --link-dir {cli_env.config}/x: Not a directory; choose another folder\n"
+    assert (
+        result.stderr
+        == f"modem-agent: --link-dir {cli_env.config}/x: Not a directory; choose another folder\n"
+    )
 
 
 def test_used_port_is_reported(cli_env):

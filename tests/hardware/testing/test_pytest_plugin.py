@@ -104,7 +104,7 @@ def test_marker_and_ini_file_choose_the_options(run, pytester):
         ("sims='super-sim'", "sims must be a list of strings"),
         ("pin='12'", "pin must be a string of 4 to 8 digits, not '12'"),
         ("baud=1", "baud must be an integer from 300 to 4000000, not 1"),
-        ("'ec25'", "'ec25' has no name; write @pytest.mark.sandbox(service=...)"),
+        ("'ec25'", "'ec25' has no name, such as in sandbox(service=...)"),
         ("faults=['nonsense']", 'there is no fault "nonsense"; the faults are mute,*'),
         ("faults=['mute@nobody']", "mute@nobody: there is no SIM nobody; there are super-sim"),
     ],
