@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from hardware.table import Limits, TableError, convert_table
+from hardware.table import Limits, TableError, convert_table, field_types
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -30,7 +29,7 @@ def split_fault(text: str, names: Collection[str]) -> tuple[str, dict[str, str]]
 
 def convert_fault(name: str, keys: Mapping[str, str], fault_type: type[FaultType]) -> FaultType:
     """Return the fault, a dataclass, with the values of the keys; raises FaultError."""
-    fields = [each.name.rstrip("_") for each in dataclasses.fields(fault_type) if each.name != "name"]
+    fields = [each.rstrip("_") for each in field_types(fault_type) if each != "name"]
     for key in keys:
         if key not in fields:
             raise FaultError(f"fault {name}: there is no key {key}; the keys are {', '.join(fields)}")

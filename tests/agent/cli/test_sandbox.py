@@ -81,7 +81,7 @@ def test_invalid_baud_rate_is_wrong_usage(cli_env, rate):
         (["--unix", ""], "it must be a path or abstract:NAME"),
         (
             ["--fault", "mute:foo=1"],
-            "fault mute: there is no key foo; the keys are after, for, times, command",
+            "fault mute: there is no key foo; the keys are after, for, times,",
         ),
     ],
 )
