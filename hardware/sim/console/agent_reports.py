@@ -107,6 +107,8 @@ class AgentReporter:
         sid = written if isinstance(written, str) else None
         if not isinstance(number, int):
             return sid
+        if kind == "received":  # an agent with a new journal begins again at 1
+            self._sids.pop(number, None)
         if number in self._sids:
             return self._sids[number]
         if kind in ("received", "expired") and self.sim is not None:

@@ -5,7 +5,8 @@ Recording costs an entry in a bounded queue for each event; words and JSON are m
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from hardware.sim.console.agent_reports import AgentReporter
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from hardware.sim.service.resource import CommandResource, ResourceStatus
 
 
+MAX_PARTS = 255
+"""Number of the latest parts from a SIM that are remembered; a message has at most as many."""
 MAX_RECORDED_OCTETS = 2000
 """Number of octets that are kept of one piece on a port; a whole +CMGL of a full store is longer."""
 
@@ -74,8 +77,8 @@ class ConsoleRecorder:
         self._sandbox = sandbox
         self._correlations: defaultdict[str, SimCorrelation] = defaultdict(SimCorrelation)
         """By IMSI."""
-        self._originated: dict[str, list[NetworkEvent]] = {}
-        """Parts from a SIM that the service centre has accepted, by IMSI, until the message is complete."""
+        self._originated: defaultdict[str, deque[NetworkEvent]] = defaultdict(partial(deque, maxlen=MAX_PARTS))
+        """Parts from a SIM that the service centre has accepted, by IMSI, until their message arrives."""
         self.agents: dict[str, AgentReporter] = {}
         """The agents that report, by name."""
         sandbox.add_observer(self._record_event)
@@ -102,7 +105,7 @@ class ConsoleRecorder:
     def _record_event(self, sim: SandboxSim | None, event: NetworkEvent) -> None:
         kind, sid = event.kind, event.sid
         if kind is NetworkEventKind.ORIGINATED:
-            self._originated.setdefault(event.imsi, []).append(event)
+            self._originated[event.imsi].append(event)
             return
         if kind in (NetworkEventKind.LISTED, NetworkEventKind.NOT_LISTED):
             self._record_message(sim, event)
@@ -118,11 +121,19 @@ class ConsoleRecorder:
         """Record a complete message from a SIM with its parts, in the path of the Command that it answers."""
         answered = self._correlations[event.imsi].find_answered(event.body)
         sid, note = (event.sid, "") if answered is None else answered
-        for part in self._originated.pop(event.imsi, ()):
+        for part in self._take_parts(event):
             self._feed.append(RecordKind.PATH, EventRecord(sim, part, sid, ""))
         self._feed.append(RecordKind.PATH, EventRecord(sim, event, sid, note))
         if answered is not None and event.sid is not None:
             self._feed.append(RecordKind.PATH, AnswerRecord(event.sid, answered.sid))
+
+    def _take_parts(self, message: NetworkEvent) -> list[NetworkEvent]:
+        """Return the parts of a message; those of messages that are late or lost stay."""
+        accepted = self._originated[message.imsi]
+        parts = [part for part in accepted if _is_part(part, message)]
+        for part in parts:
+            accepted.remove(part)
+        return parts
 
     def _record_status(self, resource: CommandResource) -> None:
         self._feed.append(RecordKind.PATH, StatusRecord(resource, resource.status, resource.updated_at))
@@ -134,3 +145,15 @@ class ConsoleRecorder:
         kept = octets[:MAX_RECORDED_OCTETS]
         record = PortRecord(sim, self._sandbox.clock.now(), direction, kept, len(octets) - len(kept))
         self._feed.append(RecordKind.PORT, record)
+
+
+def _is_part(part: NetworkEvent, message: NetworkEvent) -> bool:
+    """Return True unless number or content show that a part is one of another message."""
+    if part.number != message.number:
+        return False
+    match part.body, message.body:
+        case (str(piece), str(whole)):
+            return piece in whole
+        case (bytes(piece), bytes(whole)):
+            return piece in whole
+    return True  # text and octets are mixed

@@ -138,3 +138,30 @@ async def test_agent_shows_its_part_of_the_path(open_page, server, sandbox, crea
         "state": "connected",
         "connected": True,
     }
+
+
+async def test_lost_message_is_no_part_of_the_next_one(open_page, create, sandbox, send_from_sim):
+    """The service centre had accepted both; only what arrives is shown in the path of a Command."""
+    page = open_page()
+    sandbox.find_sim("super-sim").faults.add("message-lost:direction=from_sim")
+    send_from_sim("lost")
+    await page.read_until(lambda page: any("message-lost" in step["detail"] for step in page.steps))
+    sid = create("ping")
+    await page.read_until(lambda page: page.commands.get(sid, {}).get("status") == "delivered")
+    send_from_sim("pong")
+    await page.read_until(lambda page: page.answers)
+    assert [stage for stage, _ in page.path(sid)].count("reply") == 2
+
+
+async def test_agent_with_a_new_journal_begins_again_at_command_1(open_page, server, sandbox, create):
+    """The console remembers the numbers of the agent before; the new Command has its own path."""
+    page = open_page()
+    agent = server.console.add_agent("test")
+    agent.set_state(sandbox.find_sim("super-sim"), "runs", is_connected=True)
+    for text in ("one", "two"):
+        sid = create(text)
+        await page.read_until(lambda page, sid=sid: page.commands.get(sid, {}).get("status") == "delivered")
+        agent.report({"kind": "received", "command": 1, "text": text})
+        agent.report({"kind": "done", "command": 1})
+        await page.read_until(lambda page: page.steps[-1]["stage"] == "handler")
+        assert [stage for stage, _ in page.path(sid)][-2:] == ["agent", "handler"]
