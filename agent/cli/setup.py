@@ -105,11 +105,20 @@ def setup(
 
 
 def _read_config(device: Device) -> str:
-    """Return the text of the device's agent.toml; that of the annotated example if there is none yet."""
+    """Return the text of the device's agent.toml; that of the annotated example if there is none yet.
+
+    Raises OSError, SetupError.
+    """
+    from agent.installation.changes import SetupError
     from agent.installation.plan import shared_folder
 
     if device.config_file.exists():
-        return device.config_file.read_text("utf-8")
+        try:
+            return device.config_file.read_text("utf-8")
+        except UnicodeDecodeError as error:
+            raise SetupError(
+                f"{device.config_file}: octet {error.start} is not valid UTF-8; save the file as UTF-8"
+            ) from None
     return (shared_folder() / "agent.toml").read_text("utf-8")
 
 

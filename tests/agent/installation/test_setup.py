@@ -151,19 +151,20 @@ def test_module_at_a_socket_has_the_network(device):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("[modem\n", "not valid TOML"),
-        ("[modem]\nprt = 1\n", "unknown key modem.prt"),
-        ("modem = 3\n", "table"),
+        (b"[modem\n", "not valid TOML"),
+        (b"[modem]\nprt = 1\n", "unknown key modem.prt"),
+        (b"modem = 3\n", "table"),
+        (b"# \xfc\n", "octet 2 is not valid UTF-8"),
     ],
 )
 def test_broken_configuration_is_not_touched(device, text, sentence):
     folder = device.root / "etc/modem-agent"
     folder.mkdir(parents=True)
-    (folder / "agent.toml").write_text(text)
+    (folder / "agent.toml").write_bytes(text)
     result = run_setup(device, "--service", "super-sim", "--yes")
     assert result.exit_code == 1
     assert sentence in result.output
-    assert (folder / "agent.toml").read_text() == text
+    assert (folder / "agent.toml").read_bytes() == text
 
 
 def test_files_of_the_package_are_removed_by_apt(device):
