@@ -50,12 +50,13 @@ class ServiceOptions:
 
     def check_faults(self) -> None:
         """Raise click.BadParameter for a fault of the services that is none."""
+        from hardware.sim.fault_text import FaultError
         from hardware.sim.service.request_faults import parse_request_fault
 
         for text in self.service_faults:
             try:
                 parse_request_fault(text)
-            except ValueError as error:
+            except FaultError as error:
                 raise click.BadParameter(str(error), param_hint="--service-fault") from None
 
     def print_list(self) -> bool:

@@ -1,4 +1,4 @@
-"""The text form of a fault of a module or of the network: `NAME` or `NAME:key=value,key=value`."""
+"""The text form of all faults, of modules, network and services: `NAME` or `NAME:key=value,key=value`."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ class LocalSandbox:
         self._thread.call(lambda: self._thread.sandbox.rules.change(name, value))
 
     def add_service_fault(self, fault: str) -> None:
-        """Add a fault of the services, such as `unavailable:times=3`, until `reset`; raises ValueError."""
+        """Add a fault of the services, such as `unavailable:times=3`, until `reset`; raises FaultError."""
         self._thread.call(lambda: self._thread.sandbox.account.faults.add(fault))
 
     # What has happened

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 RATE_WINDOW_S = 60.0
+MAX_TRIGGERED = 1000
+"""Number of the latest occurrences that are kept."""
 
 Direction = Literal["to_sim", "from_sim"]
 
@@ -149,7 +152,7 @@ class NetworkFaults:
         self._count = 0
         """Faults added so far."""
         self._faults: list[AddedNetworkFault] = []
-        self.triggered: list[str] = []
+        self.triggered: deque[str] = deque(maxlen=MAX_TRIGGERED)
         """The names of the latest faults that occurred, in order."""
 
     def add(self, text: str) -> None:
@@ -189,7 +192,7 @@ class NetworkFaults:
         for added in self._active(name, direction):
             if added.fault.chance >= 1 or added.rng.random() < added.fault.chance:
                 added.remaining -= 1
-                self.triggered = [*self.triggered[-999:], name]
+                self.triggered.append(name)
                 return added
         return None
 

@@ -2,7 +2,7 @@
 
 GET  /sandbox/rules                      the rules of the services, their possible values and meanings
 POST /sandbox/rules                      change rules: {"long-text": "split", "requests-per-s": 10}
-GET  /sandbox/services/faults            faults of the services that are pending, and that have occurred
+GET  /sandbox/services/faults            faults of the services that may still occur ("faults"), and that occurred ("struck")
 POST /sandbox/services/faults            add a fault: {"fault": "unavailable:times=3,method=POST"}
 DELETE /sandbox/services/faults          cancel them
 GET  /sandbox/commands/SID               a Command of any service and account
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, get_args
 
 from aiohttp import web
 
+from hardware.sim.fault_text import FaultError
 from hardware.sim.rest import json_body
 from hardware.sim.rest.responses import root_url
 from hardware.sim.service import manual_states
@@ -93,8 +94,8 @@ class ServiceControlRoutes:
         fault = json_body.text_field(await json_body.read_object(request), "fault")
         try:
             self._sandbox.account.faults.add(fault)
-        except ValueError as error:
-            raise invalid_parameter("fault", str(error)) from None
+        except FaultError as error:
+            raise invalid_parameter("fault", str(error)) from error
         return web.json_response(self._sandbox.account.faults.describe(), status=202)
 
     async def cancel_faults(self, request: web.Request) -> web.Response:

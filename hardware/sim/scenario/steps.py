@@ -196,7 +196,7 @@ def _check_content(table: StepTable) -> None:
                 check_fault(table.fault)
             case "service-fault":
                 parse_request_fault(table.fault)
-    except (FaultError, ValueError) as error:
+    except FaultError as error:
         raise ScenarioError(f"fault: {error}") from error
     if table.action != "message":
         return

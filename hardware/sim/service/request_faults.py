@@ -12,11 +12,13 @@ A fault is written `NAME` or `NAME:key=value,key=value`, for instance `unavailab
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
+from hardware.sim.fault_text import convert_fault, split_fault
 from hardware.sim.service.errors import TOO_MANY_REQUESTS, UNAVAILABLE, UNSPECIFIED, ServiceError
-from hardware.table import Limits, convert_table
+from hardware.table import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +35,7 @@ REQUEST_FAULTS = {
     "command-failed": "accepts a Command and reports it as failed",
 }
 COMMAND_FAILED = "command-failed"
-MAX_OCCURRED = 1000
+MAX_STRUCK = 1000
 """Number of the latest occurrences that are kept."""
 
 
@@ -73,10 +75,10 @@ class RequestFaults:
 
     def __init__(self) -> None:
         self._pending: list[_PendingFault] = []
-        self._occurred: list[str] = []
+        self._struck: deque[str] = deque(maxlen=MAX_STRUCK)
 
     def add(self, text: str) -> None:
-        """Add a fault; raises ValueError with one sentence."""
+        """Add a fault; raises FaultError."""
         fault = parse_request_fault(text)
         self._pending.append(_PendingFault(text, fault, fault.times))
 
@@ -92,9 +94,10 @@ class RequestFaults:
         """Return the fault with which a new Command fails, and count it."""
         return self._take(lambda fault: fault.name == COMMAND_FAILED, "POST", path)
 
-    def describe(self) -> dict[str, list[str]]:
-        """Return the faults that were added and are pending, and those that have occurred."""
-        return {"faults": [each.text for each in self._pending], "occurred": list(self._occurred)}
+    def describe(self) -> dict[str, list[object]]:
+        """Return the faults that may still occur, and the names of those that occurred."""
+        faults: list[object] = [{"fault": each.text, "waits": False} for each in self._pending]
+        return {"faults": faults, "struck": list(self._struck)}
 
     def _take(self, concerns: Callable[[RequestFault], bool], method: str, path: str) -> RequestFault | None:
         for pending in self._pending:
@@ -103,25 +106,15 @@ class RequestFaults:
                 if pending.left == 1:
                     self._pending.remove(pending)
                 pending.left = max(0, pending.left - 1)
-                self._occurred = [*self._occurred[1 - MAX_OCCURRED :], fault.name]
+                self._struck.append(fault.name)
                 return fault
         return None
 
 
 def parse_request_fault(text: str) -> RequestFault:
-    """Parse `NAME:key=value,...`; raises ValueError with one sentence."""
-    name, _, rest = text.partition(":")
-    if name not in REQUEST_FAULTS:
-        raise ValueError(
-            f'there is no fault "{name}" of the services; the faults are {", ".join(REQUEST_FAULTS)}'
-        )
-    keys = dict(item.partition("=")[::2] for item in rest.split(",") if item)
-    if "method" in keys:
-        keys["method"] = keys["method"].upper()
-    try:
-        return convert_table({"name": name, **keys}, RequestFault, from_text=True)
-    except ValueError as error:
-        raise ValueError(f"fault {name}: {error}") from error
+    """Parse `NAME:key=value,...`; raises FaultError."""
+    name, keys = split_fault(text, REQUEST_FAULTS)
+    return convert_fault(name, {**keys, "method": keys.get("method", "").upper()}, RequestFault)
 
 
 def too_many_requests(retry_after_s: int) -> ServiceError:

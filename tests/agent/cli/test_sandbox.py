@@ -215,7 +215,8 @@ def test_sandbox_prints_its_addresses(cli_env, form):
             assert Path(sim["link"]).is_symlink()
             assert sim["sid"] == SIM_SID
             assert _get(description["url"], "/sandbox/rules")["rules"]["long-text"] == "split"
-            assert _get(description["url"], "/sandbox/services/faults")["faults"] == ["unavailable"]
+            [fault] = _get(description["url"], "/sandbox/services/faults")["faults"]
+            assert fault["fault"] == "unavailable"
             assert (description["account"], description["token"]) == (ACCOUNT, "secret")
             assert description["url"].startswith("http://127.0.0.1:")
             assert description["product_urls"]["supersim"].startswith("http://127.0.0.1:")
@@ -283,7 +284,7 @@ def test_ports_and_pin_from_the_command_line(cli_env):
         (["--clock", "frozen,running"], "is not frozen, a time, or frozen,TIME"),
         (["--rule", "long-text=keep"], 'the rule long-text is one of refuse, truncate, split, not "keep"'),
         (["--rule", "nothing=x"], "there is no rule nothing; the rules are long-text"),
-        (["--service-fault", "nothing"], 'there is no fault "nothing" of the services'),
+        (["--service-fault", "nothing"], 'there is no fault "nothing"'),
         (["--service-fault", "late:seconds=nan"], "fault late: "),
         (["--supersim-port", "65536"], "65536 is not in the range 0<=x<=65535"),
         (["--seed", "x"], "'x' is not a valid integer"),

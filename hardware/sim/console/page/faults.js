@@ -50,7 +50,7 @@ function showMeaning() {
 export function showFaults() {
   const faults = target() === SERVICES ? ofServices : findSim(target())?.faults || [];
   byId("fault-list").replaceChildren(
-    ...faults.map((fault) => el("li", { class: "mono" }, fault.fault ?? String(fault), fault.waits ? " (waits)" : "")),
+    ...faults.map((fault) => el("li", { class: "mono" }, fault.fault, fault.waits ? " (waits)" : "")),
   );
 }
 

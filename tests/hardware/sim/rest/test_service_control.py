@@ -130,7 +130,7 @@ async def test_fault_refuses_requests(http, control, fault, status, code):
     assert (await http.post(SMS, Sim="super-sim", Payload="x"))[0] == 201
     assert len((await http.get(SMS))[1]["sms_commands"]) == 1
     _, body = await http.get(FAULTS)
-    assert (body["faults"], body["occurred"]) == ([], [fault, fault])
+    assert (body["faults"], body["struck"]) == ([], [fault, fault])
 
 
 @pytest.mark.parametrize(("fault", "count"), [("answer-lost", 1), ("request-lost", 0)])
@@ -148,7 +148,7 @@ async def test_late_answer(http, control, sandbox):
     sandbox.freeze_clock()
     await control("services/faults", fault="late:seconds=30")
     request = asyncio.ensure_future(http.get(SMS))
-    while not (await http.get(FAULTS))[1]["occurred"]:
+    while not (await http.get(FAULTS))[1]["struck"]:
         pass
     assert not request.done()
     await control("clock", advance=31)
@@ -262,7 +262,7 @@ async def test_delayed_request_is_closed_by_a_reset(http, control, sandbox):
     sandbox.freeze_clock()
     await control("services/faults", fault="late:seconds=30")
     request = asyncio.ensure_future(http.post(SMS, Sim="super-sim", Payload="x"))
-    while not (await http.get(FAULTS))[1]["occurred"]:
+    while not (await http.get(FAULTS))[1]["struck"]:
         pass
     await control("reset")
     with pytest.raises(aiohttp.ClientConnectionError):

@@ -162,7 +162,7 @@ async def test_failed_step_does_not_end_the_scenario(make_bench):
     assert first["failure"] == "There is no Command to super-sim."
     assert "CallbackUrl" in second["failure"]
     assert third["failure"] == ""
-    assert bench.sandbox.account.faults.describe()["faults"] == ["unavailable"]
+    assert bench.sandbox.account.faults.describe()["faults"] == [{"fault": "unavailable", "waits": False}]
 
 
 async def test_stopped_scenario_does_nothing_more(make_bench):
