@@ -77,7 +77,9 @@ class ConsoleRecorder:
         self._sandbox = sandbox
         self._correlations: defaultdict[str, SimCorrelation] = defaultdict(SimCorrelation)
         """By IMSI."""
-        self._originated: defaultdict[str, deque[NetworkEvent]] = defaultdict(partial(deque, maxlen=MAX_PARTS))
+        self._originated: defaultdict[str, deque[NetworkEvent]] = defaultdict(
+            partial(deque, maxlen=MAX_PARTS)
+        )
         """Parts from a SIM that the service centre has accepted, by IMSI, until their message arrives."""
         self.agents: dict[str, AgentReporter] = {}
         """The agents that report, by name."""
