@@ -110,7 +110,7 @@ def _describe_holder(node: Path, own_pid: int, root: Path) -> str:
     for folder in _LOCK_DIRS:
         with contextlib.suppress(OSError, ValueError):
             pid = int((root / folder / f"LCK..{node.resolve().name}").read_text())
-            if pid != own_pid and _process_exists(pid, root):
+            if pid != own_pid and process_exists(pid, root):
                 return f"{node} is held by process {pid}"
     return ""
 
@@ -140,8 +140,10 @@ def _list_processes(root: Path) -> list[Path]:
     return []
 
 
-def _process_exists(pid: int, root: Path) -> bool:
+def process_exists(pid: int, root: Path) -> bool:
     """Return True if there is a process; the unit hides those of other users in /proc (ProtectProc=)."""
+    if pid <= 0:  # for kill(2) these are groups of processes
+        return False
     if root != ROOT:
         return (root / "proc" / str(pid)).exists()
     try:

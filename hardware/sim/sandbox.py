@@ -97,7 +97,8 @@ class Sandbox:
         """Input and output of the ports; a server adds that of its clients."""
         self.events: deque[tuple[int, SandboxSim | None, NetworkEvent]] = deque(maxlen=MAX_EVENTS)
         """The latest events, each with its number, counted from 1."""
-        self._specs = tuple(sims)
+        self.specs = tuple(sims)
+        """The SIMs of each start."""
         self._link_dir = link_dir
         self._rng = rng
         self._reference = rng.randrange(256)
@@ -159,7 +160,7 @@ class Sandbox:
         self.clock.start(asyncio.get_running_loop())
         self._make_network()
         try:
-            for index, spec in enumerate(self._specs):
+            for index, spec in enumerate(self.specs):
                 await self._add_sim(index, spec)
         except BaseException:
             await self.stop()
@@ -179,7 +180,7 @@ class Sandbox:
         self.clock.reset()
         self.events.clear()
         self._make_network()
-        for index, spec in enumerate(self._specs):
+        for index, spec in enumerate(self.specs):
             await self._add_sim(index, spec, previous[spec.name])
         self._notify_of_statuses()
         now = self.clock.now()
@@ -326,7 +327,7 @@ class Sandbox:
         self._callback_observers.append(observer)
 
     def add_status_observer(self, observer: SandboxStatusObserver) -> None:
-        """Call `observer` with each Command whose status changes, and each message from a SIM, from now on."""
+        """Call `observer` with each Command whose status changes, and each message from a SIM."""
         self._status_observers.append(observer)
 
     def _record_status(self, resource: CommandResource) -> None:

@@ -1,6 +1,7 @@
 """Who else uses a port or its module, and why a port cannot be opened."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from hardware.port_users import (
     explain_busy_port,
     explain_permissions,
     find_holders,
+    process_exists,
 )
 
 AGENT_PID = 40
@@ -153,6 +155,15 @@ def test_lock_file_names_a_process_of_another_user(module, alive, text):
         module.add_process(42, "pppd")
     user = describe_other_user(module.dev / "ttyUSB2", AGENT_PID, module.root)
     assert user == (f"{module.dev}/ttyUSB3 is held by process 42" if alive and "42" in text else "")
+
+
+@pytest.mark.parametrize("pid", ["0", "-1"])
+def test_lock_file_without_a_process_holds_no_port(module, pid):
+    """Also below the real root, where a process is found by a signal."""
+    (module.root / "run/lock").mkdir(parents=True)
+    (module.root / "run/lock/LCK..ttyUSB3").write_text(pid)
+    assert describe_other_user(module.dev / "ttyUSB2", AGENT_PID, module.root) == ""
+    assert not process_exists(int(pid), Path("/"))
 
 
 def test_on_a_uart_only_the_port_itself_counts(fake_host):

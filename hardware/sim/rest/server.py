@@ -95,10 +95,14 @@ class SandboxServer:
             raise SandboxUnavailable(str(error)) from error
         except OSError as error:
             await self.stop()
-            raise SandboxUnavailable(
-                f"The link {error.filename2 or error.filename} cannot be made: {error.strerror}; "
-                "choose another --link-dir."
-            ) from error
+            path = error.filename2 or error.filename
+            if path is None:  # no files or pseudo-terminals are left
+                sentence = f"The ports of {len(self.sandbox.specs)} SIMs cannot be opened: {error.strerror}; "
+                remedy = "raise the limit of open files (ulimit -n), or use fewer SIMs."
+            else:
+                sentence = f"The link {path} cannot be made: {error.strerror}; "
+                remedy = "choose another --link-dir."
+            raise SandboxUnavailable(sentence + remedy) from error
         except BaseException:
             await self.stop()
             raise

@@ -2,7 +2,7 @@
 
 GET  /sandbox/rules                      the rules of the services, their possible values and meanings
 POST /sandbox/rules                      change rules: {"long-text": "split", "requests-per-s": 10}
-GET  /sandbox/services/faults            faults of the services that may still occur ("faults"), and that occurred ("struck")
+GET  /sandbox/services/faults            faults that may still occur ("faults"), and that occurred ("struck")
 POST /sandbox/services/faults            add a fault: {"fault": "unavailable:times=3,method=POST"}
 DELETE /sandbox/services/faults          cancel them
 GET  /sandbox/commands/SID               a Command of any service and account

@@ -6,7 +6,9 @@ import asyncio
 import os
 import random
 import re
+import resource
 from datetime import UTC, datetime
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -187,3 +189,20 @@ async def test_module_out_of_coverage_searches(make_sandbox, open_port):
         await terminal.wait_for("\r\n+CREG: 5\r\n")
     finally:
         await sandbox.stop()
+
+
+def count_open_files():
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+async def test_limit_of_open_files_is_named(make_server, tmp_path):
+    """The error names no file; the remedy is another one than for a link that cannot be made."""
+    server = make_server(sims=[SimSpec(unique_name=f"sim-{number}") for number in range(50)])
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count_open_files() + 20, limits[1]))
+    try:
+        with pytest.raises(SandboxUnavailable, match="ulimit -n"):
+            await server.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert list((tmp_path / "ports").iterdir()) == []
