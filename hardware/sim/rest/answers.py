@@ -34,7 +34,7 @@ class AnswerRoutes:
     async def add(self, request: web.Request) -> web.Response:
         answers, text = (
             self._find(request),
-            json_body.text_field(await json_body.read_object(request), "answer"),
+            json_body.text_field(await json_body.read_object(request, "answer"), "answer"),
         )
         try:
             answers.add(text)

@@ -56,10 +56,7 @@ class ClockRoutes:
         return web.json_response(self._describe())
 
     async def change(self, request: web.Request) -> web.Response:
-        wanted = await json_body.read_object(request)
-        for key in wanted:
-            if key not in KEYS:
-                raise invalid_parameter(key, f"the keys are {', '.join(KEYS)}")
+        wanted = await json_body.read_object(request, *KEYS)
         running = wanted.get("running")
         if running is not None and not isinstance(running, bool):
             raise invalid_parameter("running", "it must be true or false")

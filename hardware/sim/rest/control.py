@@ -150,7 +150,8 @@ class ControlRoutes:
     # POST and DELETE
 
     async def send_message(self, request: web.Request) -> web.Response:
-        sim, wanted = self._find_sim(request), await json_body.read_object(request)
+        sim = self._find_sim(request)
+        wanted = await json_body.read_object(request, "from", "text", "hex")
         sender, content = json_body.text_field(wanted, "from"), _message_content(wanted)
         try:
             parts = self._sandbox.send_sms(sim.sid, sender, content)
@@ -167,7 +168,7 @@ class ControlRoutes:
         return await self.show_sim(request)
 
     async def lose_acknowledgements(self, request: web.Request) -> web.Response:
-        count = (await json_body.read_object(request)).get("count", 1)
+        count = (await json_body.read_object(request, "count")).get("count", 1)
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= 1000:
             raise invalid_parameter("count", "it must be an integer from 1 to 1000")
         self._sandbox.lose_acknowledgements(self._find_sim(request).sid, count)
@@ -176,7 +177,7 @@ class ControlRoutes:
     async def add_fault(self, request: web.Request) -> web.Response:
         sim, fault = (
             self._find_sim(request),
-            json_body.text_field(await json_body.read_object(request), "fault"),
+            json_body.text_field(await json_body.read_object(request, "fault"), "fault"),
         )
         try:
             sim.faults.add(fault)

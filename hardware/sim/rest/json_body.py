@@ -11,18 +11,22 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 
-async def read_object(request: web.Request) -> dict[str, object]:
+async def read_object(request: web.Request, *keys: str) -> dict[str, object]:
     """Read the body as JSON, whatever its media type is (curl sends "form" by default); empty is `{}`.
 
-    Raises ServiceError.
+    Raises ServiceError, also for a key that is not one of `keys`, if these are given.
     """
     octets = await request.read()
     try:
         body = json.loads(octets or b"{}")
     except (ValueError, RecursionError) as error:  # the decoder's, UTF-8's, and a thousand brackets
-        raise invalid_parameter("body", "it must be JSON") from error
+        example = f', such as {{"{keys[0]}": ...}}' if keys else ""
+        raise invalid_parameter("body", f"it must be JSON{example}") from error
     if not isinstance(body, dict):
         raise invalid_parameter("body", "it must be a JSON object")
+    for key in body:
+        if keys and key not in keys:
+            raise invalid_parameter(key, f"the keys are {', '.join(keys)}")
     return body
 
 

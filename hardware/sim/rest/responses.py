@@ -34,6 +34,15 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return await handler(request)
     except ServiceError as error:
         return error_response(error)
+    except web.HTTPNotFound as error:
+        if request.path.startswith("/sandbox/"):
+            paths = {each.canonical for each in request.app.router.resources()}
+            control = ", ".join(
+                sorted(path for path in paths if path.startswith("/sandbox") and path[-1] != "/")
+            )
+            message = f"The requested resource {request.path} was not found; there are {control}."
+            return error_response(ServiceError(404, NO_SUCH_RESOURCE, message))
+        return error_response(convert_http_error(request, error))
     except web.HTTPError as error:
         return error_response(convert_http_error(request, error))
     except web.RequestPayloadError:

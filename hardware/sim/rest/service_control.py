@@ -91,7 +91,7 @@ class ServiceControlRoutes:
         return web.json_response({**faults, "meanings": REQUEST_FAULTS})
 
     async def add_fault(self, request: web.Request) -> web.Response:
-        fault = json_body.text_field(await json_body.read_object(request), "fault")
+        fault = json_body.text_field(await json_body.read_object(request, "fault"), "fault")
         try:
             self._sandbox.account.faults.add(fault)
         except FaultError as error:
@@ -108,7 +108,7 @@ class ServiceControlRoutes:
 
     async def fail(self, request: web.Request) -> web.Response:
         service, resource = self._sandbox.find_command(request.match_info["sid"])
-        wanted = await json_body.read_object(request)
+        wanted = await json_body.read_object(request, "code", "message")
         code = wanted.get("code", UNSPECIFIED)
         if not isinstance(code, int) or isinstance(code, bool) or not 1 <= code <= MAX_ERROR_CODE:
             raise invalid_parameter("code", f"it must be an integer from 1 to {MAX_ERROR_CODE}")

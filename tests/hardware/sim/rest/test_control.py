@@ -264,3 +264,19 @@ async def test_faults_of_the_network(http, sandbox, wait_until):
     assert body["faults"] == []
     status, body = await fault(http, "message-lost:chance=maybe")
     assert (status, "chance" in body["message"]) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "data", "sentence"),
+    [
+        ("sims/super-sim/lose", '{"times": 2}', "parameter times is invalid: the keys are count"),
+        ("sims/super-sim/faults", '{"falt": "mute"}', "parameter falt is invalid: the keys are fault"),
+        ("sims/super-sim/messages", '{"to": "1"}', "parameter to is invalid: the keys are from, text, hex"),
+        ("sims/super-sim/answers", "answer=x", 'it must be JSON, such as {"answer": ...}'),
+        ("sim/super-sim", "{}", "was not found; there are /sandbox, /sandbox/callbacks,"),
+    ],
+)
+async def test_wrong_request_is_told_what_there_is(http, path, data, sentence):
+    """A key or a path that does not exist gets the list of those that do."""
+    _, body = await http("POST", f"/sandbox/{path}", data=data)
+    assert sentence in body["message"]
