@@ -127,7 +127,7 @@ def print_json(value: Any) -> None:
 
 def _json_escape(character: str) -> str:
     """Return the JSON escapes of a character, one for each UTF-16 code unit (RFC 8259, section 7)."""
-    units = character.encode("utf-16-be").hex()
+    units = character.encode("utf-16-be", "surrogatepass").hex()  # a path may have a half of a pair
     return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
 
 

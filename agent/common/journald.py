@@ -33,7 +33,7 @@ class JournalHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         event = record.__dict__.get("event")
         fields = {
-            "MESSAGE": record.getMessage(),
+            "MESSAGE": self.format(record),  # with the traceback, if there is one
             "PRIORITY": str(SYSLOG_PRIORITIES.get(record.levelno, 5)),
             "SYSLOG_IDENTIFIER": IDENTIFIER,
             **(event_fields(event) if isinstance(event, Event) else {}),

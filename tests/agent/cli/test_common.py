@@ -1,8 +1,10 @@
-"""The PIN of the SIM: where it comes from and what it must be."""
+"""The PIN of the SIM: where it comes from and what it must be. JSON on a terminal."""
+
+import json
 
 import pytest
 
-from agent.cli.common import load_sim_pin
+from agent.cli.common import load_sim_pin, print_json
 from agent.common.config import Config, ConfigError, ModemConfig
 from agent.modem.error import ModemUnusable
 
@@ -81,3 +83,12 @@ def test_pin_file_is_reloaded_but_a_credential_is_not(tmp_path):
     pin = load_sim_pin(tmp_path, Config(), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
     assert pin.reload is None
     assert "restart the agent" in pin.fix_hint
+
+
+def test_json_has_no_control_characters_on_a_terminal(capsys):
+    """Nor half of a surrogate pair, which a path may have that is not UTF-8; it reads back as it was."""
+    value = {"text": "\x1b[31m é 🙂", "link": "/dev/\udcff"}
+    print_json(value)
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert json.loads(printed) == value

@@ -42,6 +42,18 @@ def test_entry_has_the_text_and_the_fields_of_the_event(tmp_path):
     ]  # fmt: skip
 
 
+def test_entry_has_the_traceback_of_an_internal_error(tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(str(tmp_path / "socket"))
+        handler = JournalHandler(Kept(), str(tmp_path / "socket"))
+        error = ValueError("broken")
+        handler.handle(
+            logging.LogRecord("modem-agent", logging.ERROR, "", 0, "internal error", (), (type(error), error, None))
+        )
+        handler.close()
+        assert b"internal error\nValueError: broken\n" in journal.recv(65536)
+
+
 def test_conditions_are_fields():
     event = Event(EventKind.PORT, condition=Condition.CONNECTION, slot="ME 3")
     assert event_fields(event) == {"EVENT": "port", "SLOT": "ME 3", "CONDITION": "connection"}
