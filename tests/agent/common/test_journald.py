@@ -48,7 +48,9 @@ def test_entry_has_the_traceback_of_an_internal_error(tmp_path):
         handler = JournalHandler(Kept(), str(tmp_path / "socket"))
         error = ValueError("broken")
         handler.handle(
-            logging.LogRecord("modem-agent", logging.ERROR, "", 0, "internal error", (), (type(error), error, None))
+            logging.LogRecord(
+                "modem-agent", logging.ERROR, "", 0, "internal error", (), (type(error), error, None)
+            )
         )
         handler.close()
         assert b"internal error\nValueError: broken\n" in journal.recv(65536)
