@@ -14,6 +14,7 @@ import grp
 import os
 import pwd
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 from hardware.sysfs import ROOT, UsbPort, find_usb_port, list_usb_ports
@@ -24,6 +25,41 @@ _IFF_UP = 0x1
 """IFF_UP of netdevice(7), in `flags`."""
 _LOCK_DIRS = ("run/lock", "var/lock")
 """Where pppd and similar programs leave a lock file for each port (FHS 5.9)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemUser:
+    """A user of the system with all its groups."""
+
+    uid: int
+    gids: frozenset[int]
+
+    def may_use(self, path: str) -> bool:
+        """Return True if this user may read and write a file, by its mode. Raises OSError."""
+        status = Path(path).stat()
+        if self.uid == 0:
+            return True
+        if status.st_uid == self.uid:
+            return status.st_mode & 0o600 == 0o600
+        return status.st_mode & (0o060 if status.st_gid in self.gids else 0o006) in {0o060, 0o006}
+
+
+def own_user() -> SystemUser:
+    """Return the user of this process."""
+    return SystemUser(os.geteuid(), frozenset({os.getegid(), *os.getgroups()}))
+
+
+def find_user(name: str, *further_groups: str) -> SystemUser | None:
+    """Return a user by its name, also as a member of these groups; None if it does not exist."""
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        return None
+    gids = set(os.getgrouplist(name, entry.pw_gid))
+    for group in further_groups:
+        with contextlib.suppress(KeyError):
+            gids.add(grp.getgrnam(group).gr_gid)
+    return SystemUser(entry.pw_uid, frozenset(gids))
 
 
 def find_holders(port: str, root: Path = ROOT) -> list[tuple[int, str]]:
@@ -87,10 +123,36 @@ def explain_busy_port(port: str, root: Path = ROOT) -> str:
     return f"port {port} is in use by a program of another user; find it with `sudo fuser -v {port}`"
 
 
-def explain_permissions(port: str) -> str:
-    """Return a sentence with owner and mode of a port, user and groups of this process, and what to do."""
-    uid, gids = os.geteuid(), sorted({os.getegid(), *os.getgroups()})
-    process = f"this process is {_format_user(uid)} with groups {', '.join(map(_format_group, gids))}"
+def explain_modem_manager(node: Path, root: Path = ROOT) -> str:
+    """Return a sentence if ModemManager runs and no udev rule keeps it away from this port; else "".
+
+    It does not probe UARTs unless it is configured to.
+    """
+    manager, port = _find_modem_manager(root), find_usb_port(node, root)
+    if not manager or port is None or _is_ignored_by_modem_manager(port, root):
+        return ""
+    return f"{_join_holders(manager)} runs, and no udev rule keeps it away from {port.node}{_advise(manager)}"
+
+
+def _is_ignored_by_modem_manager(port: UsbPort, root: Path) -> bool:
+    """Return True if udev has set the property for the port; its database is documented in no manual."""
+    try:
+        device = (root / "sys/class/tty" / port.node.name / "dev").read_text().strip()
+        properties = (root / f"run/udev/data/c{device}").read_text()
+    except OSError:
+        return False
+    return "E:ID_MM_PORT_IGNORE=1" in properties.splitlines()
+
+
+def explain_permissions(port: str, user: SystemUser | None = None) -> str:
+    """Return a sentence with owner and mode of a port, user and groups, and what to do.
+
+    `user`: who is to open it; None for this process.
+    """
+    who = "this process is" if user is None else "the agent is"
+    user = user or own_user()
+    groups = ", ".join(map(_format_group, sorted(user.gids)))
+    process = f"{who} {_format_user(user.uid)} with groups {groups}"
     try:
         status = Path(port).stat()
     except OSError:

@@ -301,6 +301,15 @@ def load_model_patterns() -> Mapping[str, tuple[str, ...]]:
     return MappingProxyType(known)
 
 
+def parse_profile(text: str, name: str) -> tuple[SimulatorProfile, DriverProfile]:
+    """Return both tables of a profile that is not installed. Raises ProfileError; `name` is for its text."""
+    try:
+        file = convert_table(tomllib.loads(text), _ProfileFile)
+        return convert_table(file.device, SimulatorProfile), convert_table(file.driver, DriverProfile)
+    except (tomllib.TOMLDecodeError, TableError) as error:
+        raise ProfileError(f"profile {name}: {error}") from error
+
+
 def _read_profile_text(name: str) -> str:
     return (resources.files("hardware") / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from agent.at.command import AtCommand, PayloadKind
 from agent.at.connection import AtConnection
@@ -57,6 +57,13 @@ class Response:
     def text(self) -> str:
         """The first information line, empty where there is none."""
         return self.information[0].text if self.information else ""
+
+
+class CommandExchange(Protocol):
+    """Executes AT commands; an `AtClient` does, and so does a running agent on request."""
+
+    async def exchange(self, command: AtCommand) -> Response:
+        """Execute a command in turn. Raises CommandRefused, CommandTimedOut, ModemLost."""
 
 
 class AtClient:
@@ -139,13 +146,16 @@ class AtClient:
         """Set which URCs are followed by a payload in the message format in use."""
         self._connection.protocol.set_urc_payloads(urc_payloads)
 
-    async def wake_module(self, timeout_s: float) -> None:
-        """Make the module answer, whatever state it is in. Raises ModemLost if it does not."""
+    async def wake_module(self, timeout_s: float, *, may_change: bool = True) -> None:
+        """Make the module answer, whatever state it is in. Raises ModemLost if it does not.
+
+        Without `may_change` no setting is written, and a data call is not left.
+        """
         async with self._lock:
             await self._wait_settled()
             if not self._connection.is_lost:
                 self._connection.begin_wake()
-                self._start_recovery(partial(self._wake_or_fail, timeout_s))
+                self._start_recovery(partial(self._wake_or_fail, timeout_s, may_change=may_change))
                 await self._wait_settled()
             self._raise_if_lost()
 
@@ -295,8 +305,8 @@ class AtClient:
                 if informed or not late.final.ok:
                     abandoned.final = late.final
 
-    async def _wake_or_fail(self, timeout_s: float) -> None:
-        if not await wake_module(self._connection, timeout_s):
+    async def _wake_or_fail(self, timeout_s: float, *, may_change: bool) -> None:
+        if not await wake_module(self._connection, timeout_s, may_change=may_change):
             reason = explain_no_answer(
                 self._connection.recent_lines, is_data_mode=is_in_data_mode(self._connection)
             )

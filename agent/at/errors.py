@@ -44,6 +44,7 @@ class CommandRefused(AtError):  # noqa: N818  (a name of the design)
         """`result`: the final result code of the command."""
         name = f" ({result.name})" if result.code is not None and result.name else ""
         super().__init__(command, f"{command} was refused: {result.text}{name}", body_sent=body_sent)
+        self.result = result
         self.kind = result.kind
         self.code = result.code
         """The number of the error, None for one without a number."""

@@ -129,11 +129,12 @@ def _assume_synced(connection: AtConnection, abandoned: PendingCommand | None) -
         abandoned.stale_results.extend(late for late in connection.stale_results if late.final is None)
 
 
-async def wake_module(connection: AtConnection, timeout_s: float) -> bool:
+async def wake_module(connection: AtConnection, timeout_s: float, *, may_change: bool = True) -> bool:
     """Make a module in an unknown state answer: asleep, autobauding, muted, or in text entry.
 
     Where the baud rate is not known, each rate is tried in turn. Ctrl-Z is never written: it would send what
     another program had begun. If a data call was found the last time, nothing is written while it is active.
+    Without `may_change` a data call is not left, and a module with result codes switched off stays so.
     """
     deadline = asyncio.get_running_loop().time() + timeout_s
     connection.protocol.mark_unsynced()
@@ -152,7 +153,7 @@ async def wake_module(connection: AtConnection, timeout_s: float) -> bool:
             return False
         if is_in_data_mode(connection):
             connection.port_state.is_in_data_mode = True
-            if has_tried_to_leave:
+            if has_tried_to_leave or not may_change:
                 return False
             has_tried_to_leave = True
             await _leave_data_mode(connection)
@@ -162,16 +163,18 @@ async def wake_module(connection: AtConnection, timeout_s: float) -> bool:
             connection.set_baud(rates[rate_index])
             connection.write(b"\r")  # ends the line that the module has made of octets at other rates
             await connection.pause(BAUD_SETTLE_S)
-        if await _probe_module(connection, round_index, remaining):
+        command = RESTORE_RESULT_CODES if may_change and round_index % 4 == 3 else PROBE
+        if await _probe_module(connection, command, round_index, remaining):
             connection.port_state.prefer_baud(rates[rate_index])
             connection.port_state.is_in_data_mode = False
             return True
     return False
 
 
-async def _probe_module(connection: AtConnection, round_index: int, remaining_s: float) -> bool:
+async def _probe_module(
+    connection: AtConnection, command: AtCommand, round_index: int, remaining_s: float
+) -> bool:
     """Write one command, and resynchronise if it is answered. `round_index` counts the earlier rounds."""
-    command = RESTORE_RESULT_CODES if round_index % 4 == 3 else PROBE
     probe = await _run_query(connection, command, min(0.5 + 0.25 * round_index, 2.0, remaining_s))
     if probe.final is None and round_index % 3 != 1:
         return False

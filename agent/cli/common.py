@@ -70,7 +70,7 @@ def load_sim_pin(path: Path, config: Config, environ: Mapping[str, str]) -> Pin 
     A PIN from `modem.pin_file` can be reloaded while the agent runs; systemd copies a credential only when it
     starts the service. Raises ConfigError if the file cannot be used; the text never shows its content.
     """
-    from agent.modem.error import ModemUnusable
+    from agent.modem.error import SimUnusable
     from agent.modem.sim import Pin
 
     file = config.modem.pin_file
@@ -90,7 +90,7 @@ def load_sim_pin(path: Path, config: Config, environ: Mapping[str, str]) -> Pin 
         try:
             return Pin(_read_pin(file, key, private=True), str(file), reload)
         except ConfigError as error:
-            raise ModemUnusable(f"the SIM asks for its PIN; {error}") from None
+            raise SimUnusable(f"the SIM asks for its PIN; {error}") from None
 
     return Pin(digits, str(file), reload)
 

@@ -128,7 +128,8 @@ def _parse_folder(_context: click.Context, _option: click.Parameter, text: str |
     "--replay",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Replay only the module of a recording (modem-agent run --record FILE).",
+    help="Replay only the module of a recording (modem-agent run --record FILE), or of a bundle "
+    "(modem-agent doctor --bundle FILE).",
 )
 @click.option(
     "--no-delays", is_flag=True, help="With --replay: answer at once instead of after the recorded times."
@@ -324,11 +325,16 @@ def _lock_link_dir(link_dir: Path) -> Iterator[None]:
 
 def _replay_recording(path: Path, link_dir: Path, *, delays: bool, as_json: bool) -> None:
     """Play the module of a recording; exit status 1 if the host sent a request that it lacks."""
+    import zipfile
+
+    from agent.recording.bundle import read_recording
     from agent.recording.replay import run_replay
     from hardware.recording import RecordingError, parse_recording
 
     try:
-        recording = parse_recording(path.read_text("ascii"))
+        recording = parse_recording(read_recording(path))
+    except (KeyError, zipfile.BadZipFile):
+        exit_with_errors(f"--replay {path}: a zip file without a recording", exit_status=EXIT_CONFIG)
     except (OSError, UnicodeDecodeError) as error:
         reason = "not a text file" if isinstance(error, UnicodeDecodeError) else error.strerror
         exit_with_errors(f"--replay {path}: {reason}", exit_status=EXIT_CONFIG)

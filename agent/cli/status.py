@@ -85,6 +85,7 @@ def _make_rows(response: dict[str, Any]) -> dict[str, object]:
         "problems": "; ".join(response["problems"]),
         "state": modem.pop("state"),
     }
+    modem.pop("failed_part", None)
     modem.pop("problem", None)  # the state has the same text
     if domains := modem.pop("domains", None):
         modem["domains"] = [f"{name}: {state}" for name, state in domains.items()]

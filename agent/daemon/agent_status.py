@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -76,6 +77,7 @@ class AgentStatus:
         conflict = self._conditions.get(Condition.PORT_CONFLICT)
         return {
             "version": VERSION,
+            "pid": os.getpid(),
             "service": self._service.name,
             "number": self._service.number,
             "problems": [str(problem) for problem in self.find_problems()],
@@ -141,6 +143,7 @@ class AgentStatus:
             "state": str(connection),
             "problem": None if problem is None else problem.message,
             "problem_since": None if problem is None else _format_time(problem.since),
+            "failed_part": connection.failed_part,
             "sim_absent_since": _format_time(connection.sim_absent_since),
             "sessions": connection.session_count,
         }

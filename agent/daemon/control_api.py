@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import pdu
 from agent.at.command_line import split_command_line
-from agent.at.errors import AtError
+from agent.at.errors import AtError, CommandRefused
 from agent.common.runtime import Runtime
 from agent.daemon.agent_status import AgentStatus
 from agent.daemon.control_socket import REQUEST_TIMEOUT_S, ControlError
@@ -154,18 +154,22 @@ class ControlApi:
     async def run_at_command(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Execute the AT command in `line` and return the lines of its answer.
 
-        A command of lasting effect is executed only if `force` is true.
+        A command of lasting effect is executed only if `force` is true. If `result` is true, a refusal is no
+        error of the request: `result` in the response has the final result code.
         """
-        line = str(request.get("line", "")).strip()
+        line, wants_result = str(request.get("line", "")).strip(), request.get("result") is True
         if request.get("force") is not True:
             _refuse_lasting_effect(line)
         session = self._supervisor.connection.session
         if session is None:
             raise ControlError(f"there is no session with the module: {self._supervisor.connection}")
         try:
-            return {"lines": await session.modem.execute_at(line)}
+            lines = await session.modem.execute_at(line)
         except AtError as error:
+            if isinstance(error, CommandRefused) and wants_result:
+                return {"lines": [], "result": error.result.text}
             raise ControlError(str(error)) from None
+        return {"lines": lines} | ({"result": "OK"} if wants_result else {})
 
     async def _run_db(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a function of the journal. Raises ControlError if the journal cannot be used."""

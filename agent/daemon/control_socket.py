@@ -32,6 +32,10 @@ class ControlError(Exception):
     """A request failed; the text is one sentence with the reason."""
 
 
+class AgentNotRunning(ControlError):  # noqa: N818  (reads as the sentence it is)
+    """No agent listens at the control socket."""
+
+
 class ControlUnusable(Exception):  # noqa: N818  (a state, like PortUnavailable)
     """The socket cannot be created; the text names it and the remedy."""
 
@@ -327,7 +331,7 @@ def send_request(
             with client.makefile("rb") as responses:
                 response = responses.readline()
         except (FileNotFoundError, ConnectionRefusedError):
-            raise ControlError(f"no modem-agent answers at {path}; is it running?") from None
+            raise AgentNotRunning(f"no modem-agent answers at {path}; is it running?") from None
         except PermissionError:
             raise ControlError(
                 f"control socket {path} is not accessible to this user: use sudo or join the "

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from functools import partial
 
 from agent.at.client import AtClient
@@ -22,7 +22,7 @@ from agent.common.cancellation import run_unless_stopped
 from agent.common.events import Condition, Event, EventKind, Severity
 from agent.common.runtime import Runtime
 from agent.daemon.session import Session
-from agent.modem.error import ModemUnusable
+from agent.modem.error import ModemUnusable, SimUnusable
 from agent.modem.modem import Modem
 from agent.pipeline.brownout import BrownoutGuard
 from agent.recovery.executor import RecoveryExecutor
@@ -42,6 +42,14 @@ class SupervisorState(Enum):
     RECOVERING = "taking a recovery action"
     WAITING = "waiting for the next attempt"
     STOPPED = "stopped"
+
+
+class FailedPart(StrEnum):
+    """The part because of which there is no session."""
+
+    PORT = "port"
+    MODULE = "module"
+    SIM = "sim"
 
 
 _ATTEMPT_STATES = {SupervisorState.OPENING, SupervisorState.INITIALISING}
@@ -69,6 +77,8 @@ class ConnectionStatus:
     """The last error, or registration and signal of a session."""
     session_count: int = 0
     session: Session | None = None
+    failed_part: FailedPart | None = None
+    """Why the last attempt failed; None since a session began, and for an internal error."""
     sim_absent_since: float | None = None
     """When the module first reported that it sees no SIM, in seconds since 1970; None if it sees one."""
 
@@ -129,14 +139,14 @@ class Supervisor:
             except PortUnavailable as error:
                 is_absent = error.kind == PortErrorKind.ABSENT
                 failure = Failure.PORT_ABSENT if is_absent else Failure.PORT_UNAVAILABLE
-                self._log_problem(EventKind.PORT, str(error))
+                self._log_problem(FailedPart.PORT, str(error))
             except AtError as error:
                 failure = Failure.NO_RESPONSE if self._session_started_at is None else Failure.SESSION_LOST
                 if not self._stop_requested.is_set():
-                    self._log_problem(EventKind.MODULE, str(error))
+                    self._log_problem(FailedPart.MODULE, str(error))
             except ModemUnusable as error:
                 failure = Failure.INTERNAL_ERROR
-                self._log_problem(EventKind.MODULE, str(error))
+                self._log_problem(_failed_part(error), str(error))
             except Exception as error:  # noqa: BLE001  (the only place that catches everything)
                 failure = Failure.INTERNAL_ERROR
                 self._log_internal_error(EventKind.SESSION_FAILED, error)
@@ -167,7 +177,7 @@ class Supervisor:
             except ModemUnusable as error:
                 if self._stop_requested.is_set():
                     return Failure.SESSION_LOST
-                self._log_problem(EventKind.MODULE, str(error))
+                self._log_problem(_failed_part(error), str(error))
                 return await self._recovery_executor.diagnose_sim(modem) or Failure.INIT_FAILED
             finally:
                 if modem.has_answered:
@@ -178,6 +188,7 @@ class Supervisor:
             self._recovery_executor.on_session_started(modem)
             self.connection.state = SupervisorState.IN_SESSION
             self.connection.detail = ""
+            self.connection.failed_part = None
             self.connection.sim_absent_since = None
             self.connection.session_count += 1
             session = self._session_factory.make_session(modem)
@@ -261,13 +272,19 @@ class Supervisor:
         condition = Condition.CONNECTION if kind is EventKind.SESSION_FAILED else None
         self._emit(Event(kind, text, severity=Severity.ERROR, condition=condition))
 
-    def _log_problem(self, kind: EventKind, text: str) -> None:
+    def _log_problem(self, part: FailedPart, text: str) -> None:
         """Log a problem that repeats with each attempt: once as a warning, then with severity DEBUG."""
         self._set_detail(text)
         severity = Severity.DEBUG if text == self._last_problem else Severity.WARNING
         self._last_problem = text
+        self.connection.failed_part = part
+        kind = EventKind.PORT if part is FailedPart.PORT else EventKind.MODULE
         self._emit(Event(kind, text, severity=severity, condition=Condition.CONNECTION))
 
     def _set_detail(self, text: str) -> None:
         self.connection.detail = text
         self._notify_status(text)
+
+
+def _failed_part(error: ModemUnusable) -> FailedPart:
+    return FailedPart.SIM if isinstance(error, SimUnusable) else FailedPart.MODULE

@@ -33,15 +33,38 @@ def acquire_lock(journal_path: Path) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
+        error = _locked_error(journal_path, descriptor)
         os.close(descriptor)
-        raise JournalLocked(
-            f"journal {journal_path} is written by another modem-agent (process {holder}): "
-            "stop that one or give this one a journal of its own"
-        ) from None
+        raise error from None
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
+
+
+def check_lock(journal_path: Path) -> None:
+    """Raise JournalLocked if another process writes the journal, and OSError; nothing is created or written.
+
+    The lock is held for microseconds meanwhile. An agent that starts just then is started again by systemd.
+    """
+    try:
+        descriptor = os.open(journal_path.with_name(journal_path.name + ".lock"), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise _locked_error(journal_path, descriptor) from None
+    finally:
+        os.close(descriptor)
+
+
+def _locked_error(journal_path: Path, descriptor: int) -> JournalLocked:
+    """Return the error with the process that has written itself into the lock file."""
+    holder = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
+    return JournalLocked(
+        f"journal {journal_path} is written by another modem-agent (process {holder}): "
+        "stop that one or give this one a journal of its own"
+    )
 
 
 class FileGuard(Protocol):

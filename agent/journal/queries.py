@@ -20,6 +20,7 @@ SELECT replies.id, replies.state, replies.command_id AS command, commands.sid, d
        part, parts, omitted, replies.attempts, message_reference, replies.reason, queued_wall, sent_wall
 FROM replies LEFT JOIN commands ON commands.id = replies.command_id ORDER BY replies.id DESC LIMIT ?
 """
+SELECT_NEWEST_TIMESTAMP = "SELECT newest_timestamp FROM meta LIMIT ?"
 
 
 class JournalUnreadable(Exception):  # noqa: N818  (reads as the sentence it is)

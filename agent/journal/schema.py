@@ -249,14 +249,19 @@ class SchemaTooNew(Exception):  # noqa: N818  (reads as the sentence it is)
     """The file was written by a newer modem-agent."""
 
 
+def too_new_error(version: int) -> SchemaTooNew:
+    """Return the error for a file of this version."""
+    return SchemaTooNew(
+        f"the journal has version {version}, this modem-agent understands up to {len(MIGRATIONS)}: install "
+        "the newer modem-agent again"
+    )
+
+
 def migrate(connection: sqlite3.Connection, version: int = len(MIGRATIONS)) -> None:
     """Bring the file to this version, one transaction a step. Raises SchemaTooNew, sqlite3.Error."""
     current = connection.execute("PRAGMA user_version").fetchone()[0]
     if current > len(MIGRATIONS):
-        raise SchemaTooNew(
-            f"the journal has version {current}, this modem-agent understands up to "
-            f"{len(MIGRATIONS)}: install the newer modem-agent again"
-        )
+        raise too_new_error(current)
     for number, step in enumerate(MIGRATIONS[current:version], current + 1):
         connection.execute("BEGIN IMMEDIATE")
         step(connection)

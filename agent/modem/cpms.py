@@ -129,16 +129,8 @@ class StoreSelection:
 
     async def _read_memories(self) -> tuple[str, ...]:
         """Return the names of <mem1> to <mem3>; empty if the module does not report them."""
-        values = parse_values(await self._query_text(read_command("+CPMS")))
-        usages = [
-            StoreUsage(
-                decode_setting(values.get(at).text, self._settings.current.charset).upper(),
-                values.get(at + 1).number or 0,
-                values.get(at + 2).number or 0,
-            )
-            for at in _CPMS_NAME_POSITIONS
-            if values.get(at).text
-        ]
+        text = await self._query_text(read_command("+CPMS"))
+        usages = parse_store_usage(text, self._settings.current.charset)
         if usages:
             self._settings.set_store_usage(tuple(dict.fromkeys(usages)))
         return tuple(usage.store for usage in usages)
@@ -201,6 +193,20 @@ class StoreSelection:
         except CommandTimedOut:
             return False
         return True
+
+
+def parse_store_usage(text: str, charset: str) -> list[StoreUsage]:
+    """Return the usage of <mem1> to <mem3> from the answer to +CPMS?; empty for another text."""
+    values = parse_values(text)
+    return [
+        StoreUsage(
+            decode_setting(values.get(at).text, charset).upper(),
+            values.get(at + 1).number or 0,
+            values.get(at + 2).number or 0,
+        )
+        for at in _CPMS_NAME_POSITIONS
+        if values.get(at).text
+    ]
 
 
 def _receives_in(store: str, names: tuple[str, ...]) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from agent.at.client import AtClient
+from agent.at.client import CommandExchange
 from agent.at.command import AtCommand, ResponsePattern
 from agent.at.errors import CommandRefused, CommandTimedOut
 from hardware import identify, profile
@@ -62,7 +62,7 @@ class IdentifiedProfile:
                 return self.name
 
 
-async def identify_module(client: AtClient, configured: str, port_info: PortInfo) -> IdentifiedProfile:
+async def identify_module(client: CommandExchange, configured: str, port_info: PortInfo) -> IdentifiedProfile:
     """Return the profile of a module that answers. `configured` is a name or "auto".
 
     Raises ModemLost, and ProfileError for a name without a profile.

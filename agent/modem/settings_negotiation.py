@@ -31,6 +31,10 @@ EARLY_BOOT_CODE, FINAL_BOOT_CODE, FINAL_BOOT_CODE_TIMEOUT_S = "RDY", "APP RDY", 
 """A BG95 prints the first before it accepts commands, and the second when it does [ZEPHYR-57110]."""
 SMS_READY_TIMEOUT_S = 30.0
 """Timeout from the boot URCs to the message service: modules read their SIM for 5 to 30 s."""
+NO_SERVICE_CENTRE = (
+    "the SIM has no service centre number (+CSCA), so sending will be refused with 330: write "
+    "service_centre into [modem] of agent.toml"
+)
 _UNRELIABLE_BOOT_CODE_QUIRKS = {Quirk.BOOT_URCS_OPTIONAL, Quirk.NO_URCS_WHILE_AUTOBAUDING}
 """With these quirks an expected boot URC may never come."""
 
@@ -255,10 +259,7 @@ class SettingsNegotiation:
                     f"the SIM had lost its service centre number: {number} was written (+CSCA)"
                 )
         if not number:
-            self._settings.add_note(
-                "the SIM has no service centre number (+CSCA), so sending will be refused with 330: write "
-                "service_centre into [modem] of agent.toml"
-            )
+            self._settings.add_note(NO_SERVICE_CENTRE)
         return lost and bool(number)
 
     async def _write_service_centre(self, number: str) -> str | None:

@@ -52,6 +52,23 @@ class SimStatus:
         return self.state in {SimState.ABSENT, SimState.FAILED, SimState.NOT_READY}
 
     @property
+    def reason_unusable(self) -> str:
+        """The reason why the SIM cannot be used, with the remedy; empty if it can, or waits for its PIN."""
+        match self.state:
+            case SimState.ABSENT:
+                return "the module sees no SIM; is it in its holder?"
+            case SimState.FAILED:
+                return "the SIM does not answer (SIM failure); is it in its holder and undamaged?"
+            case SimState.PUK_REQUIRED:
+                return (
+                    f"the SIM asks for {self.code}: it is blocked until its PUK is entered in a phone, which "
+                    "the agent never does"
+                )
+            case SimState.OTHER_LOCK:
+                return f"the SIM asks for {self.code}; switch it off in a phone (it is never guessed)"
+        return ""
+
+    @property
     def may_be_unlocked(self) -> bool:
         """True unless the SIM is known to need a code; if its state is unknown, the next command shows it."""
         return self.state in {SimState.READY, SimState.UNKNOWN}

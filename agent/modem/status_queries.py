@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from enum import IntEnum
 
-from agent.at.client import AtClient
+from agent.at.client import CommandExchange
 from agent.at.command import AtCommand, ResponsePattern
 from agent.at.errors import CommandRefused
 from agent.at.parameters import parse_values
@@ -153,8 +154,40 @@ def parse_registration(line: str) -> tuple[int | None, int | None]:
     return None, values.get(0).number
 
 
+REJECT_CAUSES = {
+    2: "the SIM is unknown to the network",
+    3: "the SIM is not allowed",
+    6: "this device (IMEI) is not allowed",
+    7: "packet services are not allowed for this SIM",
+    8: "neither packet nor other services are allowed for this SIM",
+    11: "this network is not allowed for the SIM",
+    12: "this area is not allowed for the SIM",
+    13: "roaming is not allowed in this area",
+    14: "packet services are not allowed in this network",
+    15: "no suitable cell in this area",
+    17: "the network has a failure",
+    18: "the network gives no circuit switched services, or no SMS",
+    19: "the network rejected the data connection (APN)",
+    22: "the network is congested",
+    35: "the requested service is not authorised in this network",
+}
+"""What <reject_cause> means for an operator (24.008 10.5.3.6 and 10.5.5.14, 24.301 9.9.3.9)."""
+
+
+def parse_reject_cause(line: str) -> int | None:
+    """Return <reject_cause> at the end of an answer with <n> 3 or more (27.007 7.2); None without one."""
+    values = parse_values(line)
+    is_read = _READ_FORM_RE.match(line.partition(":")[2].strip()) is not None
+    first = 2 if is_read else 1  # <lac>, <ci>, <AcT>, then <rac> of +CGREG, then <cause_type>
+    numbers = [values.get(at) for at in range(first + 3, first + 6)]
+    for kind, cause in itertools.pairwise(numbers):
+        if kind.number == 0 and cause.number:
+            return cause.number
+    return None
+
+
 async def query_registration(
-    client: AtClient, domains: tuple[str, ...], previous: Registration
+    client: CommandExchange, domains: tuple[str, ...], previous: Registration
 ) -> Registration:
     """Query each domain. One that is refused, or answers in an unknown form, keeps its previous state.
 
@@ -171,7 +204,7 @@ async def query_registration(
     return previous
 
 
-async def query_functionality(client: AtClient) -> int | None:
+async def query_functionality(client: CommandExchange) -> int | None:
     """Return <fun> of +CFUN? (27.007 8.2); None if the module does not report it.
 
     Raises CommandTimedOut, ModemLost.
@@ -183,7 +216,7 @@ async def query_functionality(client: AtClient) -> int | None:
     return parse_values(response.text).get(0).number
 
 
-async def query_signal(client: AtClient) -> Signal:
+async def query_signal(client: CommandExchange) -> Signal:
     """Query +CSQ (27.007 8.5). A refusal counts as unknown. Raises CommandTimedOut, ModemLost."""
     try:
         response = await client.exchange(
@@ -200,7 +233,7 @@ _ICCID_RE = re.compile(r"89\d{10,}F?")
 _NAMED_LINE_RE = re.compile(r"[+^*#%$!&]?\w[\w ]*:")
 
 
-async def query_identity(client: AtClient, driver: DriverProfile) -> Identity:
+async def query_identity(client: CommandExchange, driver: DriverProfile) -> Identity:
     """Query the identity. Its free text is shown to the operator; nothing depends on it.
 
     Raises CommandTimedOut, ModemLost.
@@ -217,7 +250,7 @@ async def query_identity(client: AtClient, driver: DriverProfile) -> Identity:
 
 
 async def _query_text(
-    client: AtClient, name: str, pattern: re.Pattern[str] | None = None, response_name: str = ""
+    client: CommandExchange, name: str, pattern: re.Pattern[str] | None = None, response_name: str = ""
 ) -> str:
     """Return the value of an answer of free text; empty if the command is refused.
 
@@ -246,7 +279,7 @@ async def _query_text(
     return ""
 
 
-async def query_iccid(client: AtClient, driver: DriverProfile, manufacturer: str = "") -> str:
+async def query_iccid(client: CommandExchange, driver: DriverProfile, manufacturer: str = "") -> str:
     """Query the ICCID of the SIM; empty if the module does not report it.
 
     Each maker has its own command: the one of the profile is tried first, then the usual one of the maker,

@@ -44,6 +44,8 @@ LAYERS = (
     {"recording"},
     # What `setup` and the Debian package install.
     {"installation"},
+    # What `doctor` examines: a running agent from outside, or the parts of one that does not run.
+    {"diagnosis"},
     {"demo", "fleet"},
     {"cli"},
 )

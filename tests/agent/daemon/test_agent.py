@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from contextlib import asynccontextmanager
 
 import pytest
@@ -133,6 +134,7 @@ async def test_ready_does_not_wait_for_the_module(agent_env, pipeline):
             "state": str(busy()),
             "problem": str(busy()),
             "problem_since": "2026-11-22T12:00:00+00:00",
+            "failed_part": "port",
             "sim_absent_since": None,
             "sessions": 0,
         }
@@ -496,6 +498,7 @@ async def test_status_request(agent_env, pipeline):
     async with agent_env.running(3):
         answer = await agent_env.request(do="status")
     assert answer.pop("version")
+    assert answer.pop("pid") == os.getpid()
     assert answer.pop("recovery")
     modem = answer.pop("modem")
     assert modem["state"] == "EC25, registered, home, signal -71 dBm"
