@@ -41,7 +41,7 @@ deb: wheel  ## the Debian package, into dist/; ARCH=arm64 or armhf for another m
 
 quick: $(VENV)/.test  ## unit tests only, under a minute on two cores
 	@TMPDIR=$$($(BIN)/python tests/scratch_dir.py) $(BIN)/python -m pytest --quiet --numprocesses=auto --dist=worksteal \
-		-m "not system and not real_time and not long" $(ARGS) tests/architecture tests/pdu tests/hardware \
+		-m "not system and not real_time and not long" $(ARGS) tests/pdu tests/hardware \
 		$(addprefix tests/agent/,at common recovery service)
 
 test: $(VENV)/.test  ## all tests of some minutes that need no root
