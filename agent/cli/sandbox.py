@@ -158,8 +158,8 @@ def sandbox(
     """Run modules on pseudo-terminals, a network behind them, and the services' REST API in front.
 
     \b
-    Point an agent, or any AT program, at a link below --link-dir:
-      port = "/tmp/modem-agent-sandbox/super-sim"
+    Point an agent, or any AT program, at a port that is printed, such as with --link-dir /tmp/modems:
+      port = "/tmp/modems/super-sim"
     and a client at the URL, with the account and the token that are printed, or with --open without any:
       curl http://127.0.0.1:8480/supersim/v1/SmsCommands -d Sim=super-sim -d Payload=ping
     The URL in a browser is a console: it shows Commands, ports and callbacks, and sends Commands.

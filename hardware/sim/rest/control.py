@@ -1,36 +1,7 @@
 """`/sandbox/`: control of the simulation, which no real service offers. Requests and answers are JSON.
 
-    GET  /sandbox/                           URLs, account and SIMs of this sandbox
-    GET  /sandbox/sims                       the SIMs, each with "reachable" and the count of waiting messages
-    GET  /sandbox/sims/NAME                  one SIM
-    GET  /sandbox/sims/NAME/messages         messages sent by the SIM to any number, newest first
-    POST /sandbox/sims/NAME/messages         send an SMS to the SIM from any number:
-                                             {"from": "+15557654321", "text": "on"}, or "hex" for binary data
-    POST /sandbox/sims/NAME/detach           take the SIM out of radio coverage
-    POST /sandbox/sims/NAME/attach           bring it back into coverage
-    POST /sandbox/sims/NAME/lose             lose the next acknowledgements of the module: {"count": 1}
-    POST /sandbox/sims/NAME/faults           add a fault to the SIM's module or to its messages:
-                                             {"fault": "final-lost:command=+CMGS,times=2"}
-    GET  /sandbox/sims/NAME/faults           faults that wait or last ("faults"), and that occurred ("struck")
-    DELETE /sandbox/sims/NAME/faults         cancel the faults
-    POST /sandbox/sims/NAME/answers          script an answer to a command:
-                                             {"answer": "+CGPSINFO=+CGPSINFO: 4807.0380,N"}
-    GET  /sandbox/sims/NAME/answers          the answers that were added
-    DELETE /sandbox/sims/NAME/answers        remove them, or that to ?command=
-    GET  /sandbox/faults                     all faults by name
-    GET  /sandbox/events?after=N             network events after number N (the last 1000 are kept)
-    GET  /sandbox/callbacks?after=N          callbacks after number N (the last 1000 are kept): what was sent,
-                                             and when, and the answer or the failure of each try
-    GET  /sandbox/callbacks/N                one callback
-    POST /sandbox/scenario                   start a scenario: the text of its TOML file, or the same as JSON
-    GET  /sandbox/scenario                   the progress of its steps; DELETE stops it
-    GET  /sandbox/clock                      time of the sandbox: "now", "running", timers ("pending")
-    POST /sandbox/reset                      begin anew with the same SIMs, ports and account: Commands,
-                                             messages, faults and changes of Sims and Fleets are forgotten
-    POST /sandbox/clock                      let time pass at once: {"advance": "24h"}, {"until": "idle"} or
-                                             {"until": "2026-11-02T08:00:00Z"}; {"running": false} freezes it
-
-NAME is a unique name or a SID. Errors have the same form as those of the services.
+hardware/README.md has the list of paths. A SIM is named by its unique name or SID. Errors have the form of those
+of the services.
 """
 
 from __future__ import annotations

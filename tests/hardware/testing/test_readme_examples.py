@@ -36,6 +36,16 @@ def test_example_passes(pytester, program, test):
     pytester.runpytest_inprocess(*OPTIONS).assert_outcomes(passed=3)
 
 
+def test_contents_name_every_section():
+    """The table at the top has a link to each section, and no other."""
+    page = README.read_text()
+    sections = {
+        title.lower().replace(",", "").replace(" ", "-")
+        for title in re.findall(r"^## (.+)$", page, re.MULTILINE)
+    }
+    assert set(re.findall(r"\(#([a-z-]+)\)", page.partition("\n## ")[0])) == sections
+
+
 def test_first_test_passes(pytester):
     """The two lines at the beginning of the section."""
     (lines,) = re.findall(r"This is a complete test:\n\n((?:    .*\n)+)", README.read_text())

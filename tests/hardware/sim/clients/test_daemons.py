@@ -146,7 +146,7 @@ async def test_kannel(client_bench):
     blocks = "\n".join(documented_block("Kannel", number) for number in range(2))
     config = client_bench.folder / "kannel.conf"
     text = KANNEL.format(ports=ports, blocks=blocks)
-    config.write_text(text.replace("/tmp/modem-agent-sandbox/super-sim", str(client_bench.port)))
+    config.write_text(text.replace("/tmp/modems/super-sim", str(client_bench.port)))
     async with Daemon(find_program("bearerbox"), config):
         commands = client_bench.module.log.command_lines
         await client_bench.wait_until(lambda: any(line.startswith("+CNMI=") for line in commands))

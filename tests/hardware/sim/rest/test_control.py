@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+from pathlib import Path
 import os
 
 import pytest
@@ -280,3 +282,18 @@ async def test_wrong_request_is_told_what_there_is(http, path, data, sentence):
     """A key or a path that does not exist gets the list of those that do."""
     _, body = await http("POST", f"/sandbox/{path}", data=data)
     assert sentence in body["message"]
+
+
+async def test_readme_lists_the_control_paths(http):
+    """The table of hardware/README.md has exactly the paths that exist."""
+    page = (Path(__file__).parents[4] / "hardware/README.md").read_text()
+    section = page.partition("\n## Control by REST\n")[2].partition("\n## ")[0]
+    listed = re.findall(r"^\| `(?:[A-Z]+ )?(/sandbox[^` ]*)`", section, re.MULTILINE)
+    for word in ("send", "receipt", "deliver", "fail", "redeliver"):
+        assert f"`{word}`" in section
+        listed.append(f"/sandbox/commands/SID/{word}")
+    listed.remove("/sandbox/commands/SID/WORD")
+    _, body = await http.get("/sandbox/nothing")
+    existing = body["message"].partition("there are ")[2].rstrip(".")
+    names = {"{name}": "NAME", "{sid}": "SID", "{number}": "N"}
+    assert set(listed) == set(re.sub(r"{\w+}", lambda found: names[found[0]], existing).split(", "))
