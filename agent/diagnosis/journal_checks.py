@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.diagnosis.finding import Check, Finding, Level
 from agent.journal import row_recovery, schema
+from agent.journal.connection import DbFailure, classify_error
 from agent.journal.files import JournalLocked, check_lock
 from agent.journal.mounts import explain_volatile
 from agent.journal.queries import SELECT_NEWEST_TIMESTAMP, JournalUnreadable, fetch_newest
@@ -42,27 +43,31 @@ def check_journal(
     try:
         if status is None:
             check_lock(path)
-        disk = read_disk(folder)
+        disk, damage = read_disk(folder), find_damage(path)
+        too_new = "" if damage else find_newer_version(path)
     except JournalLocked as error:
         return Finding(Check.JOURNAL, Level.WRONG, str(error), "ps -ef | grep modem-agent")
     except FileNotFoundError:
         if not folder.is_dir():
             return Finding(Check.JOURNAL, Level.OK, f"{folder} does not exist yet; systemd creates it")
         raise
-    except OSError as error:
-        reason = f"journal {path} cannot be examined: {error.strerror}"
-        return Finding(Check.JOURNAL, Level.WRONG, reason, "sudo modem-agent doctor")
+    except (OSError, sqlite3.Error) as error:
+        reason = f"journal {path} cannot be examined: {getattr(error, 'strerror', None) or error}"
+        level = (
+            Level.WRONG if status is None else Level.WARNING
+        )  # a running agent reports what is wrong with it
+        return Finding(Check.JOURNAL, level, reason, "sudo modem-agent doctor")
     if disk.f_flag & os.ST_RDONLY:
         reason = f"journal {path} is on a file system that is mounted read-only: nothing can be committed"
         step = (
             "set [journal] path to a folder on a disk that can be written; dmesg shows whether the disk fails"
         )
         return Finding(Check.JOURNAL, Level.WRONG, reason, step)
-    if reason := find_damage(path):
+    if damage:
         step = "start the agent, which sets the damaged file aside and keeps the rows that can be read"
-        return Finding(Check.JOURNAL, Level.WRONG, f"journal {path} is damaged: {reason}", step)
-    if reason := find_newer_version(path):
-        return Finding(Check.JOURNAL, Level.WRONG, reason, "sudo apt upgrade modem-agent")
+        return Finding(Check.JOURNAL, Level.WRONG, f"journal {path} is damaged: {damage}", step)
+    if too_new:
+        return Finding(Check.JOURNAL, Level.WRONG, too_new, "sudo apt upgrade modem-agent")
     free = disk.f_bavail * disk.f_frsize
     if free < MIN_FREE_BYTES:
         reason = f"the disk of journal {path} is full: {free >> 10} KiB are left"
@@ -79,26 +84,28 @@ def check_journal(
 
 
 def find_damage(path: Path) -> str:
-    """Return why the file is damaged, as a clause; "" if it is sound, missing or in use."""
+    """Return why the file is damaged, as a clause; "" if it is sound or missing.
+
+    Raises OSError, and sqlite3.Error if it cannot be read now.
+    """
+    if not path.is_file():
+        return ""
+    if path.stat().st_size == 0:
+        return "it is empty"
+    if row_recovery.ends_in_page(path):
+        return "it ends in the middle of a page"
     try:
-        if not path.is_file():
-            return ""
-        if path.stat().st_size == 0:
-            return "it is empty"
-        if row_recovery.ends_in_page(path):
-            return "it ends in the middle of a page"
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    except OSError as error:
-        return error.strerror or str(error)
-    except sqlite3.DatabaseError as error:
-        is_busy = getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-        return "" if is_busy else str(error)
+    except sqlite3.Error as error:
+        if classify_error(error) is DbFailure.FILE:
+            return str(error)
+        raise
     return "" if found == "ok" else str(found)
 
 
 def find_newer_version(path: Path) -> str:
-    """Return a sentence if a newer modem-agent has written the file; "" if not."""
+    """Return a sentence if a newer modem-agent has written the file; "" if not. Raises sqlite3.Error."""
     if not path.is_file():
         return ""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
