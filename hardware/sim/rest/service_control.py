@@ -1,18 +1,6 @@
 """`/sandbox/rules`, `/sandbox/services/faults` and `/sandbox/commands`: control of the simulated services.
 
-GET  /sandbox/rules                      the rules of the services, their possible values and meanings
-POST /sandbox/rules                      change rules: {"long-text": "split", "requests-per-s": 10}
-GET  /sandbox/services/faults            faults that may still occur ("faults"), and that occurred ("struck")
-POST /sandbox/services/faults            add a fault: {"fault": "unavailable:times=3,method=POST"}
-DELETE /sandbox/services/faults          cancel them
-GET  /sandbox/commands/SID               a Command of any service and account
-POST /sandbox/commands/SID/send          set it to sent, as if the network had it and no receipt had come
-POST /sandbox/commands/SID/receipt       set it to delivered, as a delivery receipt does
-POST /sandbox/commands/SID/deliver       both
-POST /sandbox/commands/SID/fail          set it to failed: {"code": 33000, "message": "..."}
-POST /sandbox/commands/SID/redeliver     deliver the same message again
-POST /sandbox/sims/NAME                  set the status of a SIM, also one that no update sets, and its
-transport: {"status": "suspended", "transport": "ip"}
+hardware/README.md has the list of paths, bodies and meanings.
 """
 
 from __future__ import annotations
