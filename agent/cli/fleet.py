@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 
 from agent.cli.common import EXIT_FAILURE, exit_with_errors, json_option, print_json
+from agent.common.config import SERVICE_NAMES
 
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
 SCENARIOS = ("command", "outage", "retry")
-SERVICES = ("super-sim", "programmable-wireless", "super-sim-beta")
 
 
 def _seconds(maximum: float, minimum: float = 0.0) -> click.FloatRange:
@@ -46,7 +46,7 @@ def _seconds(maximum: float, minimum: float = 0.0) -> click.FloatRange:
     "--service",
     default="super-sim",
     show_default=True,
-    type=click.Choice(SERVICES),
+    type=click.Choice(SERVICE_NAMES),
     help="Service of the SIMs.",
 )
 @click.option(

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.cli.common import exit_with_errors
+from agent.common.config import SERVICE_NAMES
 
 if TYPE_CHECKING:
     from hardware.sim.sandbox import Sandbox
     from hardware.sim.sandbox_sim import PortSpec, SimSpec
 
-SERVICES = ("super-sim", "programmable-wireless", "super-sim-beta")
 STANDARD_ERROR = "stderr"
 """The value of --log-bytes that means standard error."""
 
@@ -203,9 +203,9 @@ def _parse_sim(text: str) -> dict[str, Any]:
     """Return fields of SimSpec for `SERVICE[=NAME][:KEY=VALUE,...]`. Raises click.BadParameter."""
     head, _, rest = text.partition(":")
     service, _, name = head.partition("=")
-    if service not in SERVICES:
+    if service not in SERVICE_NAMES:
         raise click.BadParameter(
-            f"there is no service {service}; there are {', '.join(SERVICES)}", param_hint="--sim"
+            f"there is no service {service}; there are {', '.join(SERVICE_NAMES)}", param_hint="--sim"
         )
     found: dict[str, Any] = {"service": service, "unique_name": name or None}
     patterns = _sim_keys(service)

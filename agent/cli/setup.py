@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.cli.common import EXIT_FAILURE, exit_with_errors
-from agent.common.config import ConfigError, parse_config
+from agent.common.config import SERVICE_NAMES, ConfigError, parse_config
 
 if TYPE_CHECKING:
     from agent.installation.changes import Change
     from agent.installation.plan import Device
 
-SERVICES = ("super-sim", "programmable-wireless", "super-sim-beta")
 _INSTANCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 """It becomes part of folder names and of a unit name, in which systemd replaces other characters."""
 
 
 @click.command()
-@click.option("--service", type=click.Choice(SERVICES), help="The service of the SIM; otherwise setup asks.")
+@click.option("--service", type=click.Choice(SERVICE_NAMES), help="The service of the SIM; otherwise setup asks.")
 @click.option("--port", help="The module's port; otherwise setup searches for the module.")
 @click.option("--pin/--no-pin", default=None, help="Ask for the PIN of the SIM, or do not.")
 @click.option("--network/--no-network", default=None, help="Whether handlers may use the network.")
@@ -200,11 +199,11 @@ def _choose_service(service: str | None, current: str, *, is_new: bool, yes: boo
     if service is not None:
         return service
     if yes and is_new:
-        raise SetupError(f"name the service of the SIM: --service {' or '.join(SERVICES)}")
+        raise SetupError(f"name the service of the SIM: --service {' or '.join(SERVICE_NAMES)}")
     if yes:
-        return str(configured or SERVICES[0])
-    choice = configured if configured in SERVICES else SERVICES[0]
-    return str(click.prompt("Which service is the SIM of", type=click.Choice(SERVICES), default=choice))
+        return str(configured or SERVICE_NAMES[0])
+    choice = configured if configured in SERVICE_NAMES else SERVICE_NAMES[0]
+    return str(click.prompt("Which service is the SIM of", type=click.Choice(SERVICE_NAMES), default=choice))
 
 
 def _ask_pin() -> str:

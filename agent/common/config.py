@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from hardware.table import Limits, TableError, convert_value, field_types, format_value
 
+ServiceName = Literal["super-sim", "programmable-wireless", "super-sim-beta"]
+SERVICE_NAMES: tuple[ServiceName, ...] = get_args(ServiceName)
 PositiveFloat = Annotated[float, Limits(gt=0)]
 PhoneNumber = Annotated[str, Limits(pattern=r"^\+?[0-9]{3,20}$", title='a number like "+447700900000"')]
 DEFAULT_CONFIG_PATH = Path("/etc/modem-agent/agent.toml")
@@ -35,7 +37,7 @@ class ModemConfig:
 class ServiceConfig:
     """``[service]``: the service that sends Commands, and how replies are sent."""
 
-    name: Literal["super-sim", "programmable-wireless", "super-sim-beta"] = "super-sim"
+    name: ServiceName = "super-sim"
     reply_sid: Literal["none", "start"] = "none"
     max_parts: Annotated[int, Limits(ge=1, le=10)] = 1
     allow_ucs2: bool = False

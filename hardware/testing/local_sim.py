@@ -113,7 +113,7 @@ class LocalSim:
 
         return self._thread.wait("wait_for_message", find, explain, timeout_s)
 
-    # Misfortunes
+    # Faults
 
     def add_fault(self, fault: str) -> None:
         """Cause a fault of the module, such as `final-lost:command=+CMGS,times=2`, or of the network.

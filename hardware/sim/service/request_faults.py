@@ -35,7 +35,7 @@ REQUEST_FAULTS = {
     "command-failed": "accepts a Command and reports it as failed",
 }
 COMMAND_FAILED = "command-failed"
-MAX_STRUCK = 1000
+MAX_TRIGGERED = 1000
 """Number of the latest occurrences that are kept."""
 
 
@@ -75,7 +75,7 @@ class RequestFaults:
 
     def __init__(self) -> None:
         self._pending: list[_PendingFault] = []
-        self._struck: deque[str] = deque(maxlen=MAX_STRUCK)
+        self._triggered: deque[str] = deque(maxlen=MAX_TRIGGERED)
 
     def add(self, text: str) -> None:
         """Add a fault; raises FaultError."""
@@ -97,7 +97,7 @@ class RequestFaults:
     def describe(self) -> dict[str, list[object]]:
         """Return the faults that may still occur, and the names of those that occurred."""
         faults: list[object] = [{"fault": each.text, "waits": False} for each in self._pending]
-        return {"faults": faults, "struck": list(self._struck)}
+        return {"faults": faults, "struck": list(self._triggered)}
 
     def _take(self, concerns: Callable[[RequestFault], bool], method: str, path: str) -> RequestFault | None:
         for pending in self._pending:
@@ -106,7 +106,7 @@ class RequestFaults:
                 if pending.left == 1:
                     self._pending.remove(pending)
                 pending.left = max(0, pending.left - 1)
-                self._struck.append(fault.name)
+                self._triggered.append(fault.name)
                 return fault
         return None
 

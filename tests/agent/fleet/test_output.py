@@ -6,7 +6,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from click.testing import CliRunner
 
-from agent.cli.fleet import SCENARIOS, SERVICES, fleet
+from agent.cli.fleet import SCENARIOS, fleet
+from agent.common.config import SERVICE_NAMES
 from agent.fleet.chart import draw_chart
 from agent.fleet.load import FleetLoad, LoadKind
 from agent.fleet.options import FleetOptions, FleetScenario
@@ -108,7 +109,7 @@ def test_chart_of_a_long_run_is_small_and_keeps_its_peak():
 def test_choices_of_the_command_line_are_those_of_the_agent():
     """The command line names them without importing what knows them."""
     assert list(SCENARIOS) == [scenario.value for scenario in FleetScenario]
-    assert set(SERVICES) == set(SERVICE_PROFILES)
+    assert set(SERVICE_NAMES) == set(SERVICE_PROFILES)
 
 
 def test_command_prints_json_and_writes_the_picture(tmp_path):
