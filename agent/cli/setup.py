@@ -22,7 +22,9 @@ _INSTANCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 
 @click.command()
-@click.option("--service", type=click.Choice(SERVICE_NAMES), help="The service of the SIM; otherwise setup asks.")
+@click.option(
+    "--service", type=click.Choice(SERVICE_NAMES), help="The service of the SIM; otherwise setup asks."
+)
 @click.option("--port", help="The module's port; otherwise setup searches for the module.")
 @click.option("--pin/--no-pin", default=None, help="Ask for the PIN of the SIM, or do not.")
 @click.option("--network/--no-network", default=None, help="Whether handlers may use the network.")
