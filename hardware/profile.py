@@ -24,8 +24,8 @@ TableT = TypeVar("TableT")
 NumberStyle = Literal["plain", "padded", "spaced", "quoted"]
 
 
-HexId = Annotated[str, Limits(pattern="^[0-9a-f]{4}$")]
-InterfaceClass = Annotated[str, Limits(pattern="^[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{2}$")]
+HexId = Annotated[str, Limits(pattern="[0-9a-f]{4}")]
+InterfaceClass = Annotated[str, Limits(pattern="[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{2}")]
 Seconds = Annotated[float, Limits(gt=0)]
 NOT_INHERITED = ("usb", "models")
 """Keys that `same_as` does not inherit."""

@@ -43,7 +43,7 @@ class Limits:
     ge: float | None = None
     le: float | None = None
     pattern: str | None = None
-    """A regular expression that is searched in a text."""
+    """A regular expression for the whole text."""
     title: str | None = None
 
 
@@ -140,7 +140,7 @@ def _is_within(value: Any, limits: Limits) -> bool:
         (limits.gt is None or value > limits.gt)
         and (limits.ge is None or value >= limits.ge)
         and (limits.le is None or value <= limits.le)
-        and (limits.pattern is None or re.search(limits.pattern, value) is not None)
+        and (limits.pattern is None or re.fullmatch(limits.pattern, value) is not None)
     )
 
 

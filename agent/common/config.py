@@ -15,7 +15,7 @@ from hardware.table import Limits, TableError, convert_value, field_types, forma
 ServiceName = Literal["super-sim", "programmable-wireless", "super-sim-beta"]
 SERVICE_NAMES: tuple[ServiceName, ...] = get_args(ServiceName)
 PositiveFloat = Annotated[float, Limits(gt=0)]
-PhoneNumber = Annotated[str, Limits(pattern=r"^\+?[0-9]{3,20}$", title='a number like "+447700900000"')]
+PhoneNumber = Annotated[str, Limits(pattern=r"\+?[0-9]{3,20}", title='a number like "+447700900000"')]
 DEFAULT_CONFIG_PATH = Path("/etc/modem-agent/agent.toml")
 SECRET_KEYS = {"pin", "sim_pin", "puk"}
 """Keys that are often tried in [modem] for secrets, which agent.toml does not hold."""

@@ -18,7 +18,7 @@ class Colour(Enum):
 
 @dataclass(frozen=True)
 class Inner:
-    code: Annotated[str, Limits(pattern="^[0-9]{2}$")]
+    code: Annotated[str, Limits(pattern="[0-9]{2}")]
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ def test_values_become_fields(values, expected):
         ({"colours": ["red", "blue"]}, r'colours\[1\] must be one of red, not "blue"'),
         ({"colours": "red"}, 'colours must be a list, not "red"'),
         ({"inner": [{"code": "1"}]}, r"inner\[0\].code must be text like .*, not \"1\""),
+        ({"inner": [{"code": "12\n"}]}, r"inner\[0\].code must be text like"),
         ({"inner": [{}]}, r"inner\[0\].code is missing"),
         ({"inner": [3]}, r"inner\[0\] must be a table, not 3"),
         ({"sizes": {"a": "x"}}, "sizes must be a table"),
