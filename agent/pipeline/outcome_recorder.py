@@ -159,6 +159,8 @@ class OutcomeRecorder:
         so the other messages would fail as well.
         """
         attempts = reply.attempts + 1
+        if reply.attempts >= MAX_ATTEMPTS:  # it was refused, perhaps before the last start of the agent
+            self._refusals.add_message(reply.id)
         most = MAX_ATTEMPTS_WHILE_ALL_FAIL if self._refusals.is_unexplained(reply.id) else MAX_ATTEMPTS
         if attempts >= most:
             await self.record_failed(reply, f"{reason}; given up after {attempts} attempts")

@@ -350,6 +350,22 @@ async def test_restart_keeps_the_count_of_attempts(pipeline, factories):
     assert pipeline.reply_states() == ["failed"]
 
 
+async def test_restart_after_many_refusals_gives_nothing_up(pipeline, factories):
+    """Refused for sixteen hours, then no prompt after a restart, which shows no fault of the message either."""
+    modem = factories.modem(pipeline)
+    pipeline.queue_message("one")
+    modem.defaults["send"] = refuse_message(factories, {"one"})
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(16 * 3600)
+    assert attempts(pipeline)[0] > 12
+    pipeline.restart()
+    modem = factories.modem(pipeline)
+    modem.plan("send", NotSent("no prompt"))
+    async with pipeline.run_sender(modem):
+        await pipeline.advance(7200)
+    assert pipeline.reply_states() == ["sent"]
+
+
 async def test_attempts_before_the_body_count(pipeline, factories):
     """A module that fails at each prompt is not tried forever."""
     modem = factories.modem(pipeline)
