@@ -52,7 +52,7 @@ def draw_chart(options: FleetOptions, runs: Sequence[FleetLoad]) -> str:
         )
         if any(run.peak(kind) for run in runs)
     ]
-    seconds = max(len(counts) for panel in panels for _, counts in panel.curves)
+    seconds = max((len(counts) for panel in panels for _, counts in panel.curves), default=0)
     height = TITLE_HEIGHT + PANEL_HEIGHT * len(panels) + FOOTER_HEIGHT
     title = f"Load of {options.sims:,} SIMs, scenario {options.scenario}"
     time_axis = _TimeAxis(max(seconds, 2))

@@ -147,6 +147,7 @@ class SimulatedFleet:
         await asyncio.sleep(min(LEAD_S, self.options.outage_s / 2))
         await self.send_to_all()
         await self._coverage_back.wait()
+        await asyncio.sleep(self.options.search_s + SETTLE_INTERVAL_S)  # also if all Commands were given up
 
     def _return_coverage(self) -> None:
         self.recorder.mark(COVERAGE_BACK)

@@ -72,6 +72,7 @@ def test_commands_that_the_network_gives_up_are_not_lost(tmp_path):
     assert (load.given_up, load.lost, load.unanswered) == (3, 0, 0)
     assert load.is_sound
     assert load.answer_s == {}
+    assert sum(load.per_second[LoadKind.ATTACHMENT]) == 3
 
 
 def test_agent_that_ends_is_reported(tmp_path):

@@ -96,6 +96,12 @@ def test_chart_stands_alone():
     assert not any(label.startswith("Re-attachments") for label in labels)  # there are none
 
 
+def test_chart_of_a_run_without_any_load():
+    """All Commands may have been given up while there was no coverage."""
+    silent = load(per_second={kind: [0] for kind in LoadKind})
+    ET.fromstring(draw_chart(OPTIONS, [silent]))  # noqa: S314  (our own text)
+
+
 def test_chart_of_a_long_run_is_small_and_keeps_its_peak():
     """A day has 86,400 seconds; the highest one is seen."""
     replies = [0] * 86_400
