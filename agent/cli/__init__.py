@@ -58,6 +58,7 @@ def group() -> None:
     Without hardware:          modem-agent demo
     To develop a device:       modem-agent sandbox
     On a device:               sudo modem-agent setup
+    If it does not work:       sudo modem-agent doctor
     """
 
 

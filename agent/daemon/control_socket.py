@@ -321,8 +321,10 @@ def send_request(
     """
     try:
         line = json.dumps(request, ensure_ascii=False).encode() + b"\n"
-    except UnicodeEncodeError as error:  # an argument of the shell in another encoding
-        raise ControlError(f"{error.object!r} is not valid UTF-8 and cannot be sent to the agent") from None
+    except UnicodeEncodeError:  # an argument of the shell in another encoding
+        texts = [value for value in request.values() if isinstance(value, str)]
+        shown = next((text for text in texts if text != text.encode(errors="replace").decode()), request)
+        raise ControlError(f"{shown!r} is not valid UTF-8 and cannot be sent to the agent") from None
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(timeout_s)
         try:

@@ -7,6 +7,7 @@ each other's answers. If no agent runs, the port is opened here and the module i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.at.client import CommandExchange
-from agent.at.errors import ModemLost
+from agent.at.errors import CommandRefused, ModemLost
+from agent.at.resync import PROBE, SYNC_QUERIES
 from agent.at.trace import Trace
 from agent.at.transport.base import PortErrorKind, PortUnavailable
 from agent.common.config import Config, ConfigError
@@ -30,7 +32,7 @@ from agent.diagnosis.loopback import check_loopback
 from agent.diagnosis.module_answers import ModuleAnswers, ModuleInterview
 from agent.diagnosis.module_checks import check_module
 from agent.diagnosis.module_connection import MakeOpener, WrongBaudRate, connect
-from agent.diagnosis.port_checks import PortChecks
+from agent.diagnosis.port_checks import AGAIN, PortChecks
 from agent.journal.mounts import MOUNTINFO
 from hardware.identify import PortInfo
 from hardware.port_finder import read_port_info
@@ -39,12 +41,16 @@ from hardware.sysfs import UsbPort, find_usb_port
 
 INTERVIEW_TIMEOUT_S = 25.0
 """Some modules need a second for each answer; one that answers nothing has failed before."""
-_PORT_ERROR_CHECKS = {
-    PortErrorKind.ABSENT: Check.PORT,
-    PortErrorKind.AMBIGUOUS: Check.PORT,
-    PortErrorKind.BUSY: Check.HOLDER,
-    PortErrorKind.FORBIDDEN: Check.RIGHTS,
+FIRST_COMMANDS = (PROBE, SYNC_QUERIES[0])
+"""What wakes a module whose port was just opened. A running agent is asked for them as well, so that a
+recording of its answers can be replayed to any client."""
+_PORT_ERRORS = {
+    PortErrorKind.ABSENT: (Check.PORT, f"switch it on, and check [modem] port in agent.toml, {AGAIN}"),
+    PortErrorKind.AMBIGUOUS: (Check.PORT, f"name one in agent.toml, {AGAIN}"),
+    PortErrorKind.BUSY: (Check.HOLDER, f"stop that program, {AGAIN}"),
+    PortErrorKind.FORBIDDEN: (Check.RIGHTS, "sudo modem-agent doctor"),
 }
+"""The check that an error at the opening belongs to, and what to do."""
 _AFTER_CONFIGURATION = tuple(Check)[1:]
 _FROM_MODULE = (Check.MODULE, *MODULE_CHECKS)
 
@@ -190,7 +196,8 @@ class Doctor:
         except ConfigError as error:
             return [*findings, *skip(_FROM_MODULE, str(error))]
         except PortUnavailable as error:
-            failed = Finding(_PORT_ERROR_CHECKS[error.kind], Level.WRONG, str(error))
+            check, step = _PORT_ERRORS[error.kind]
+            failed = Finding(check, Level.WRONG, str(error), step)
             return [*_replace(findings, failed), *skip(_FROM_MODULE, "the port cannot be used")]
         except WrongBaudRate as error:
             step = f'write baud = {error.found} into [modem] of agent.toml, or baud = "auto"'
@@ -203,9 +210,8 @@ class Doctor:
         self, config: Config, request: AgentRequest, findings: list[Finding], modem: dict[str, Any]
     ) -> list[Finding]:
         if "registration" in modem:  # there is a session
-            return findings + await self._ask_module(
-                config, AgentExchange(request, self._use.trace), PortInfo(), modem
-            )
+            exchange = AgentExchange(request, self._use.trace)
+            return findings + await self._ask_module(config, exchange, PortInfo(), modem)
         reason = str(modem.get("problem") or modem["state"])
         if modem.get("failed_part") == FailedPart.PORT:
             is_known = any(finding.level is Level.WRONG for finding in findings)
@@ -229,6 +235,9 @@ class Doctor:
         self.result.answers = interview.answers
         try:
             async with asyncio.timeout(INTERVIEW_TIMEOUT_S):
+                for command in FIRST_COMMANDS if modem is not None else ():
+                    with contextlib.suppress(CommandRefused):
+                        await exchange.exchange(command)
                 await interview.run()
         except TimeoutError:
             interview.answers.unanswered.append(f"all questions within {INTERVIEW_TIMEOUT_S:.0f} s")

@@ -23,6 +23,8 @@ MAX_CLOCK_DIFFERENCE_S = 3600.0
 """Difference between the clocks of device and module from which one of them is wrong."""
 DiskReader = Callable[[Path], os.statvfs_result]
 """Returns free space and flags of the file system of a folder. Raises OSError."""
+EARLIEST_TIME_S = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+"""This program is newer; a device without a battery for its clock starts at 1970 or at its last shutdown."""
 TIMESTAMP_TOLERANCE_S = 60.0
 """The clock of the service centre may be ahead by this much."""
 
@@ -125,6 +127,8 @@ def check_clock(path: Path, now: float, module_clock: datetime | None) -> Findin
     except (JournalUnreadable, OSError):
         rows = []
     newest = rows[0]["newest_timestamp"] if rows else 0.0
+    if now < EARLIEST_TIME_S:
+        return Finding(Check.CLOCK, Level.WRONG, f"the clock is wrong: it shows {shown}", step)
     if now < newest - TIMESTAMP_TOLERANCE_S:
         sent = datetime.fromtimestamp(newest, UTC).isoformat(timespec="seconds")
         reason = f"the clock is wrong: it shows {shown}, and a Command was sent at {sent}"

@@ -12,9 +12,9 @@ from agent.at.trace import Trace
 from agent.at.transport.base import SerialTransport, Transport, TransportOpener, TransportReader
 from agent.common.config import ModemConfig
 
-WAKE_TIMEOUT_S = 3.0
+WAKE_TIMEOUT_S = 2.0
 """A module that is on answers at once, a sleeping one the second AT. One that boots needs longer."""
-BAUD_SEARCH_TIMEOUT_S = 5.5
+BAUD_SEARCH_TIMEOUT_S = 5.2
 """Time for one AT at each of the eight common rates."""
 
 MakeOpener = Callable[[str, int | Literal["auto"]], TransportOpener]

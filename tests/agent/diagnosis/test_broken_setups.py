@@ -311,6 +311,10 @@ def clock_is_behind_the_last_command(gateway):
     gateway.create_journal()
     with closing(sqlite3.connect(gateway.journal)) as connection, connection:
         connection.execute("UPDATE meta SET newest_timestamp = ?", (gateway.now,))
+    gateway.now -= 3 * 86400
+
+
+def clock_was_never_set(gateway):
     gateway.now = 1000.0
     gateway.module_clock = datetime(1980, 1, 6, tzinfo=UTC)
 
@@ -406,7 +410,8 @@ SETUPS = [
     (journal_is_cut, Check.JOURNAL, WRONG, "it ends in the middle of a page"),
     (journal_is_newer, Check.JOURNAL, WRONG, "the journal has version 999"),
     (another_agent_has_the_journal, Check.JOURNAL, WRONG, "another modem-agent (process 815)"),
-    (clock_is_behind_the_last_command, Check.CLOCK, WRONG, "the clock is wrong: it shows 1970-01-01"),
+    (clock_is_behind_the_last_command, Check.CLOCK, WRONG, "the clock is wrong: it shows 2026-11-19"),
+    (clock_was_never_set, Check.CLOCK, WRONG, "the clock is wrong: it shows 1970-01-01"),
     (clock_differs_from_the_module, Check.CLOCK, WARNING, "that of the module 2026-11-22T15:00"),
     (handler_is_broken, Check.HANDLERS, WRONG, "led.py: invalid syntax"),
     (handler_file_is_not_executable, Check.HANDLERS, WARNING, "is not executable"),
