@@ -320,6 +320,8 @@ def send_request(
     Raises ControlError if the agent cannot be reached or the request fails.
     """
     try:
+        for argument in request.values():
+            str(argument).encode()  # the error names the argument, not the whole request
         line = json.dumps(request, ensure_ascii=False).encode() + b"\n"
     except UnicodeEncodeError:  # an argument of the shell in another encoding
         texts = [value for value in request.values() if isinstance(value, str)]

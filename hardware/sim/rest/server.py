@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 from types import MappingProxyType
@@ -96,7 +97,7 @@ class SandboxServer:
         except OSError as error:
             await self.stop()
             path = error.filename2 or error.filename
-            if path is None:  # no files or pseudo-terminals are left
+            if path is None or error.errno in (errno.EMFILE, errno.ENFILE):  # or no pseudo-terminals are left
                 sentence = f"The ports of {len(self.sandbox.specs)} SIMs cannot be opened: {error.strerror}; "
                 remedy = "raise the limit of open files (ulimit -n), or use fewer SIMs."
             else:
