@@ -68,8 +68,8 @@ class SandboxClock:
         self._offset_s = 0.0
         self._frozen_at: tuple[float, datetime] | None = None
         """Monotonic time and wall time when it was frozen; None while it runs."""
-        self._moved_s = 0.0
-        """Seconds for which `run` has moved it since it was frozen."""
+        self._moved_to = 0.0
+        """Monotonic time to which `run` has moved it since it was frozen; a sum of differences would round."""
         self._heap: list[ClockTimer] = []
         self._count = 0
         self._cancelled = 0
@@ -96,7 +96,7 @@ class SandboxClock:
         self._stop_requested = True
         self._offset_s = time - self._host.time()
         self._wall_offset = timedelta() if self._start_time is None else self._start_time - self._wall_clock()
-        self._moved_s = 0.0
+        self._moved_to = time
         self._frozen_at = (time, self._wall_clock() + self._wall_offset) if self._starts_frozen else None
 
     # Scheduler and wall clock
@@ -104,13 +104,13 @@ class SandboxClock:
     def time(self) -> float:
         """Return the monotonic time in seconds."""
         if self._frozen_at is not None:
-            return self._frozen_at[0] + self._moved_s
+            return self._moved_to
         return self._host.time() + self._offset_s
 
     def now(self) -> datetime:
         """Return the wall time, in UTC."""
         if self._frozen_at is not None:
-            return self._frozen_at[1] + timedelta(seconds=self._moved_s)
+            return self._frozen_at[1] + timedelta(seconds=self._moved_to - self._frozen_at[0])
         return self._wall_clock() + self._wall_offset
 
     def call_later(
@@ -154,7 +154,8 @@ class SandboxClock:
         """Stop the clock; a `run` under way ends at its next step."""
         self._stop_requested = True
         if self._frozen_at is None:
-            self._frozen_at, self._moved_s = (self.time(), self.now()), 0.0
+            self._frozen_at = (self.time(), self.now())
+            self._moved_to = self._frozen_at[0]
             self._cancel_wake()
 
     def resume(self) -> None:
@@ -194,12 +195,13 @@ class SandboxClock:
         moments = 0
         await settle()
         while not self._stop_requested:
-            wait_s = self.next_due_s()
-            if wait_s is None or self.time() + wait_s > end:
-                if not until_idle or wait_s is not None:
+            self._drop_cancelled_front()
+            due = self._heap[0].due if self._heap else None
+            if due is None or due > end:
+                if not until_idle or due is not None:
                     self._move_to(end)
                 break
-            self._move_to(self.time() + wait_s)
+            self._move_to(due)
             self._run_due()
             moments += 1
             await settle()
@@ -223,7 +225,7 @@ class SandboxClock:
 
     def _move_to(self, time: float) -> None:
         if self._frozen_at is not None:
-            self._moved_s = max(self._moved_s, time - self._frozen_at[0])
+            self._moved_to = max(self._moved_to, time)
 
     def _drop_cancelled_front(self) -> None:
         while self._heap and self._heap[0].action is None:

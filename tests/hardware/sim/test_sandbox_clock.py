@@ -93,6 +93,21 @@ async def test_clients_get_time_after_each_moment(bench):
     assert bench.calls == [("question", 10), ("answer", 10), ("too late", 20)]
 
 
+async def test_timer_runs_when_differences_of_times_round(bench):
+    """The clock reaches each timer exactly: with these times a sum of differences stays 1.5e-11 s short."""
+    bench.host.advance(35021.37 - 500)
+    bench.clock.call_later(12255.465, lambda: bench.call_later(60096.008, "second"))
+    moments = 0
+
+    async def settle():
+        nonlocal moments
+        moments += 1
+        assert moments < 10, "the clock does not reach the timer"
+
+    await bench.clock.run(1e6, settle)
+    assert [name for name, _ in bench.calls] == ["second"]
+
+
 async def test_idle_ends_earlier(bench):
     """The clock stops at the last timer, or at the limit if timers remain."""
     bench.call_later(10, "last")
