@@ -13,8 +13,9 @@ A request is looked up in this order:
 3. For a query: its latest response so far, then its next one.
 4. The first exchange of the next connection.
 
-A query is a command that changes nothing: `AT`, `ATI`, `AT+CSQ`, `AT+CREG?`, `AT+CNMI=?`. The length after
-+CMGS and the text after the prompt may differ. A PIN may always differ, in a masked recording numbers too.
+A query is a command that changes nothing: `AT`, `ATI`, `AT+CSQ`, `AT+CREG?`, `AT+CNMI=?`, and `AT+CMGR=2` if
+slot 2 was read before and not changed since. The length after +CMGS and the text after the prompt may differ.
+A PIN may always differ, in a masked recording numbers too.
 Any other request is reported as a divergence, with the line of the recording, and answered with ERROR.
 """
 
@@ -29,6 +30,7 @@ from hardware.sim.replay_exchanges import (
     Chunk,
     Exchange,
     is_query,
+    is_slot_read,
     next_input,
     normalise_request,
     request_subjects,
@@ -133,7 +135,8 @@ class ReplayedModule:
 
     def _find_exchange(self, request_key: str) -> tuple[int | None, bool]:
         """Return the index of the exchange to play, and whether it is played in order."""
-        exchanges, query = self._exchanges, is_query(request_key)
+        exchanges = self._exchanges
+        query = is_query(request_key) or self._repeats_read(request_key)
         begin, end = self._connection_bounds()
         same = [index for index, exchange in enumerate(exchanges) if exchange.request_key == request_key]
         unplayed = [index for index in same if not exchanges[index].played]
@@ -152,6 +155,13 @@ class ReplayedModule:
         if query and ahead:
             return ahead[0], False
         return (end, True) if end in unplayed else (None, False)
+
+    def _repeats_read(self, request_key: str) -> bool:
+        """Return True for a read of a slot that was read last: nothing has changed it since."""
+        own = request_subjects(request_key)
+        played = [each.request_key for each in self._exchanges if each.played]
+        last = next((key for key in reversed(played) if own & request_subjects(key)), None)
+        return is_slot_read(request_key) and last == request_key
 
     def _connection_bounds(self) -> tuple[int, int]:
         """Return the first exchange of the current connection, and the one after its last."""
@@ -230,8 +240,15 @@ class ReplayedModule:
         self._scheduler.call_later(0.0, self._hang_up)  # not while octets of the host are processed
 
     def _report_divergence(self, request: bytes, response: bytes, index: int | None = None) -> None:
-        due = self._next_index if index is None else index
-        waiting = [exchange for exchange in self._exchanges[due:] if index is not None or not exchange.played]
+        if index is None:
+            begin, _ = self._connection_bounds()
+            skipped = [
+                exchange for exchange in self._exchanges[begin : self._next_index] if not exchange.is_query
+            ]
+            due = [*skipped, *self._exchanges[self._next_index :]]
+            waiting = [exchange for exchange in due if not exchange.played]
+        else:
+            waiting = self._exchanges[index:]
         sentence = f"the host sent {_escape(request)}"
         if waiting:
             due_request = _escape(waiting[0].request)

@@ -52,10 +52,12 @@ class Exchange:
     ends_connection: bool = False
     """True if the connection ended after it."""
     played: bool = False
+    repeats_read: bool = False
+    """True for a slot that was read before and not changed since; how often it is read depends on timing."""
 
     @property
     def is_query(self) -> bool:
-        return is_query(self.request_key)
+        return self.repeats_read or is_query(self.request_key)
 
 
 def split_exchanges(recording: Recording) -> tuple[list[Chunk], list[Exchange]]:
@@ -88,8 +90,14 @@ def split_exchanges(recording: Recording) -> tuple[list[Chunk], list[Exchange]]:
                         )
                     )
                     start_line = chunk.line_number
+    last_keys: dict[str, str] = {}
     for exchange in exchanges:
         _split_unsolicited(exchange)
+        for subject in request_subjects(exchange.request_key):
+            exchange.repeats_read = is_slot_read(exchange.request_key) and (
+                last_keys.get(subject) == exchange.request_key
+            )
+            last_keys[subject] = exchange.request_key
     return opening, exchanges
 
 
@@ -147,6 +155,10 @@ def _split_unsolicited(exchange: Exchange) -> None:
 
 def is_query(request_key: str) -> bool:
     return _QUERY.fullmatch(request_key) is not None and _ACTION.search(request_key) is None
+
+
+def is_slot_read(request_key: str) -> bool:
+    return request_key.startswith("AT+CMGR=")
 
 
 def request_subjects(request_key: str) -> set[str]:

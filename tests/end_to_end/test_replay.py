@@ -211,7 +211,7 @@ async def test_record_and_replay_by_the_command_line(sandbox_env):
         (("sandbox", "--no-delays"), "--no-delays needs --replay FILE"),
         (
             ("sandbox", "--replay", "x", "--fault", "mute"),
-            "--replay takes none of --sim, --device, --baud, --fault",
+            "--replay does not take --fault",
         ),
         (("sandbox", "--fault", "moot"), 'there is no fault "moot"; the faults are mute, late'),
         (("sandbox", "--fault", "mute:for=x"), "fault mute: "),

@@ -210,8 +210,8 @@ async def test_f122_named_command_deletes_the_message_of_a_silent_slot(tmp_path,
         assert world.stored_indices() == []
 
 
-@pytest.mark.parametrize("silence_s", [20.0, 130.0])
-async def test_f122_two_silent_slots_are_both_named(tmp_path, message_format, silence_s):
+@pytest.mark.parametrize(("silence_s", "named_after_s"), [(20.0, 900), (130.0, 4000)])
+async def test_f122_two_silent_slots_are_both_named(tmp_path, message_format, silence_s, named_after_s):
     """The others are handled before one of the silent slots is tried again, and the log has both."""
     async with FaultWorld(tmp_path, message_format) as world:
         for index, message in enumerate(COMMANDS, 1):
@@ -219,7 +219,7 @@ async def test_f122_two_silent_slots_are_both_named(tmp_path, message_format, si
         silence_slots(world, [1, 2], silence_s)
         await world.start_and_settle(900)
         assert world.executed == TEXTS[2:]
-        await world.advance(900)
+        await world.advance(named_after_s)
         for index in (1, 2):
             assert any(f"ME {index}: the module does not" in line for line in world.log_lines(30))
 

@@ -49,13 +49,18 @@ def sdist_names(built):
         return {name.partition("/")[2] for name in archive.getnames()}
 
 
+README = (CHECKOUT / "README.md").read_text()
+
+
 def package_files():
-    """Every module and data file of the packages in this checkout."""
+    """Every module and data file of the packages in this checkout, without the pictures of README.md."""
     files = (file for package in ("agent", "hardware", "pdu") for file in (CHECKOUT / package).rglob("*"))
     return {
         file.relative_to(CHECKOUT).as_posix()
         for file in files
-        if file.suffix in (".py", *DATA_SUFFIXES) and "__pycache__" not in file.parts
+        if file.suffix in (".py", *DATA_SUFFIXES)
+        and "__pycache__" not in file.parts
+        and f"({file.relative_to(CHECKOUT)})" not in README
     }
 
 

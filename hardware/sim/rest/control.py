@@ -1,7 +1,7 @@
 """`/sandbox/`: control of the simulation, which no real service offers. Requests and answers are JSON.
 
-hardware/README.md has the list of paths. A SIM is named by its unique name or SID. Errors have the form of those
-of the services.
+hardware/README.md has the list of paths. A SIM is named by its unique name or SID. Errors have the form of
+those of the services.
 """
 
 from __future__ import annotations

@@ -235,6 +235,38 @@ def test_queries_may_be_repeated():
     assert bench.divergences == ["the recording is over, but the host sent AT+CREG?"]
 
 
+def test_slot_may_be_read_again_until_it_is_deleted():
+    """How often an agent reads a slot before it deletes the message depends on when notifications come."""
+    bench = ReplayBench(
+        r"""
+0.0 > AT+CMGR=2\r
+0.1 < \r\n+CMGR: 0,,17\r\n0791\r\n\r\nOK\r\n
+1.0 > AT+CMGD=1\r
+1.1 < \r\nOK\r\n
+2.0 > AT+CMGR=2\r
+2.1 < \r\n+CMGR: 1,,17\r\n0791\r\n\r\nOK\r\n
+3.0 > AT+CMGD=2\r
+3.1 < \r\nOK\r\n
+"""
+    )
+    bench.at("+CMGR=2")
+    bench.at("+CMGD=1")
+    bench.at("+CMGD=2")
+    assert bench.is_clean  # the second read is left out
+    bench = ReplayBench(
+        r"""
+0.0 > AT+CMGR=2\r
+0.1 < \r\n+CMGR: 0,,17\r\n0791\r\n\r\nOK\r\n
+1.0 > AT+CMGD=2\r
+1.1 < \r\nOK\r\n
+"""
+    )
+    assert bench.at("+CMGR=2") == bench.at("+CMGR=2") == "+CMGR: 0,,17 0791  OK"
+    bench.at("+CMGD=2")
+    assert bench.is_clean
+    assert bench.at("+CMGR=2") == "ERROR"
+
+
 def test_early_query_does_not_bring_urcs_forward():
     """A query that comes early does not bring unsolicited output forward."""
     bench = ReplayBench(READ + "\n70 > AT+CSQ\\r\n70 < \\r\\n+CSQ: 21,99\\r\\n\\r\\nOK\\r\\n")
