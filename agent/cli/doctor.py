@@ -142,12 +142,20 @@ def _make_dependencies(config_path: Path, trace: Any) -> DoctorDependencies:
         check_handlers=check_handlers,
         make_opener=make_opener,
         make_request=make_request,
-        has_pin=lambda config: config.modem.pin_file is not None or device.sim_pin_file.exists(),
+        has_pin=lambda config: config.modem.pin_file is not None or _exists(device.sim_pin_file),
         wall_clock=time.time,
         describe_unit=lambda: explain_unit(device.unit, read_unit(device.unit)),
         agent_user=find_user(SERVICE_USER, PORT_GROUP),
         trace=trace,
     )
+
+
+def _exists(file: Path) -> bool:
+    """Return True if a file exists, or if this user may not know."""
+    try:
+        return file.exists()
+    except PermissionError:
+        return True
 
 
 def _find_device(config_path: Path) -> Device:

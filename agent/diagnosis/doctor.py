@@ -126,6 +126,7 @@ class Doctor:
             allow_volatile=config.journal.allow_volatile,
             mountinfo=self._use.mountinfo,
             read_disk=self._use.read_disk,
+            agent_user=self._use.agent_user,
             status=status,
         )
         yield check_clock(config.journal.path, self._use.wall_clock(), self.result.answers.clock)

@@ -16,6 +16,7 @@ from agent.journal.connection import DbFailure, classify_error
 from agent.journal.files import JournalLocked, check_lock
 from agent.journal.mounts import explain_volatile
 from agent.journal.queries import SELECT_NEWEST_TIMESTAMP, JournalUnreadable, fetch_newest
+from hardware.port_users import SystemUser
 
 MIN_FREE_BYTES = 16 * 1024 * 1024
 """Free space below which the journal may soon be unable to commit."""
@@ -35,6 +36,7 @@ def check_journal(
     allow_volatile: bool,
     mountinfo: Path,
     read_disk: DiskReader,
+    agent_user: SystemUser | None,
     status: Mapping[str, Any] | None,
 ) -> Finding:
     """Check where the journal is, whether it can be written and whether it is damaged."""
@@ -45,6 +47,10 @@ def check_journal(
     try:
         if status is None:
             check_lock(path)
+            if agent_user is not None and path.exists() and not agent_user.may_use(str(path)):
+                reason = f"the agent's user may not write journal {path}: it was created by another user"
+                step = f"sudo chown -R --reference={folder} {folder}; start the agent by systemctl only"
+                return Finding(Check.JOURNAL, Level.WRONG, reason, step)
         disk, damage = read_disk(folder), find_damage(path)
         too_new = "" if damage else find_newer_version(path)
     except JournalLocked as error:

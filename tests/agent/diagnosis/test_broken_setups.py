@@ -307,6 +307,12 @@ def another_agent_has_the_journal(gateway):
     fcntl.flock(lock, fcntl.LOCK_EX)
 
 
+def journal_belongs_to_root(gateway):
+    gateway.create_journal()
+    gateway.journal.chmod(0o600)
+    gateway.agent_user = SystemUser(65533, frozenset({65533}))
+
+
 def clock_is_behind_the_last_command(gateway):
     gateway.create_journal()
     with closing(sqlite3.connect(gateway.journal)) as connection, connection:
@@ -409,6 +415,7 @@ SETUPS = [
     (journal_is_empty, Check.JOURNAL, WRONG, "is damaged: it is empty"),
     (journal_is_cut, Check.JOURNAL, WRONG, "it ends in the middle of a page"),
     (journal_is_newer, Check.JOURNAL, WRONG, "the journal has version 999"),
+    (journal_belongs_to_root, Check.JOURNAL, WRONG, "the agent's user may not write journal"),
     (another_agent_has_the_journal, Check.JOURNAL, WRONG, "another modem-agent (process 815)"),
     (clock_is_behind_the_last_command, Check.CLOCK, WRONG, "the clock is wrong: it shows 2026-11-19"),
     (clock_was_never_set, Check.CLOCK, WRONG, "the clock is wrong: it shows 1970-01-01"),
