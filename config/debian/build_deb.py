@@ -5,8 +5,8 @@
 The package has a virtual environment of its own below /opt/modem-agent, so it needs no network when it is
 installed and does not touch other Python packages. Its interpreter is a link to Debian's /usr/bin/python3,
 whichever version that is: `lib/python3.11`, `lib/python3.12` and `lib/python3.13` lead to the same packages.
-All of these are pure Python but gpiod, whose compiled module has a file for each version beside the others. So
-one package per architecture serves Debian 12 and 13, and survives an upgrade between them.
+All of these are pure Python but gpiod, whose compiled module has a file for each version beside the others.
+So one package per architecture serves Debian 12 and 13, and survives an upgrade between them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ HERE = Path(__file__).parent
 CONFIG = HERE.parent
 CHECKOUT = CONFIG.parent
 PYTHONS = ("3.11", "3.12", "3.13")
-"""Debian 12 has the first, Debian 13 the last. All may import the package; a newer one may need another gpiod."""
+"""Debian 12 has the first, Debian 13 the last. All may import the package; a newer one may need
+another gpiod."""
 MANYLINUX_MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "armhf": None}
 """Machine in the names of compiled wheels, by Debian's architecture. There is no gpiod for armhf."""
 CONTROL = """\

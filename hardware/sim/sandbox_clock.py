@@ -69,7 +69,7 @@ class SandboxClock:
         self._frozen_at: tuple[float, datetime] | None = None
         """Monotonic time and wall time when it was frozen; None while it runs."""
         self._moved_to = 0.0
-        """Monotonic time to which `run` has moved it since it was frozen; a sum of differences would round."""
+        """Monotonic time to which `run` has moved it since it was frozen; a sum of steps would round."""
         self._heap: list[ClockTimer] = []
         self._count = 0
         self._cancelled = 0

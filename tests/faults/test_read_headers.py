@@ -176,7 +176,7 @@ async def test_f61_cmgl_header_variants(tmp_path, message_format, header):
         await world.start_and_settle()
         assert world.executed == ["blink 1", "led on", "blink 3"]
         assert world.stored_indices() == []
-        # The list is not followed by reads. Only after a delete each slot is read again before its own delete.
+        # The list is not followed by reads. After a delete, each slot is read again before its own delete.
         lines = world.interceptor.commands_matching(r"AT\+CMG[RD]=.*")
         assert lines == ["AT+CMGD=1", "AT+CMGR=2", "AT+CMGD=2", "AT+CMGR=3", "AT+CMGD=3"]
 

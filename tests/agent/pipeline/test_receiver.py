@@ -98,7 +98,7 @@ async def test_burst_of_notifications_is_read_together(pipeline, factories):
 
 
 async def test_direct_delivery_is_committed_then_acknowledged(pipeline, factories):
-    """After an acknowledgement the module may drop any message that it has delivered: +CNMA does not name one.
+    """After an acknowledgement the module may drop any message that it has delivered; +CNMA names none.
     Every message is acknowledged once, of whatever kind."""
     modem = factories.modem(pipeline)
     async with pipeline.run_receiver():

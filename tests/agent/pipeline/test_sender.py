@@ -351,7 +351,7 @@ async def test_restart_keeps_the_count_of_attempts(pipeline, factories):
 
 
 async def test_restart_after_many_refusals_gives_nothing_up(pipeline, factories):
-    """Refused for sixteen hours, then no prompt after a restart, which shows no fault of the message either."""
+    """Refused for sixteen hours, then no prompt after a restart, which is no fault of the message either."""
     modem = factories.modem(pipeline)
     pipeline.queue_message("one")
     modem.defaults["send"] = refuse_message(factories, {"one"})
