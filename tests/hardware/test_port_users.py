@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from hardware.port_users import (
+    SystemUser,
     describe_other_holders,
     describe_other_user,
     explain_busy_port,
+    explain_modem_manager,
     explain_permissions,
     find_holders,
     process_exists,
@@ -172,3 +174,45 @@ def test_on_a_uart_only_the_port_itself_counts(fake_host):
     assert describe_other_user(fake_host.dev / "ttyAMA0", AGENT_PID, fake_host.root) == ""
     fake_host.add_process(9, "minicom", fake_host.dev / "ttyAMA0")
     assert "held by minicom" in describe_other_user(fake_host.dev / "ttyAMA0", AGENT_PID, fake_host.root)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another group")
+@pytest.mark.parametrize(
+    ("mode", "uid", "gid", "allowed"),
+    [
+        (0o660, 0, 0, True),
+        (0o660, 1000, 20, True),
+        (0o660, 1000, 21, False),
+        (0o640, 1000, 20, False),
+        (0o666, 1000, 21, True),
+        (0o606, 1000, 20, False),
+    ],
+)
+def test_user_may_use_a_port_by_its_mode(tmp_path, mode, uid, gid, allowed):
+    """The class of the user decides alone, as in the kernel: owner, group or others."""
+    port = tmp_path / "ttyUSB2"
+    port.touch()
+    os.chown(port, 0, 20)
+    port.chmod(mode)
+    assert SystemUser(uid, frozenset({gid})).may_use(str(port)) is allowed
+
+
+def test_modem_manager_is_explained_unless_udev_keeps_it_away(fake_host):
+    """The property in the database of udev counts, not a file of rules, which may not have been applied."""
+    fake_host.plug("1-1", "1e0e:9001", {2: "ttyUSB2"})
+    port = fake_host.dev / "ttyUSB2"
+    assert explain_modem_manager(port, fake_host.root) == ""
+    fake_host.add_process(78, "ModemManager")
+    assert "ModemManager (pid 78) runs, and no udev rule" in explain_modem_manager(port, fake_host.root)
+    (fake_host.root / "sys/class/tty/ttyUSB2/dev").write_text("188:2\n")
+    database = fake_host.root / "run/udev/data"
+    database.mkdir(parents=True)
+    (database / "c188:2").write_text("S:serial/by-id/x\nE:ID_MM_PORT_IGNORE=1\n")
+    assert explain_modem_manager(port, fake_host.root) == ""
+
+
+def test_modem_manager_does_not_probe_uarts(fake_host):
+    """A HAT needs no rule."""
+    fake_host.uart("ttyAMA0")
+    fake_host.add_process(78, "ModemManager")
+    assert explain_modem_manager(fake_host.dev / "ttyAMA0", fake_host.root) == ""

@@ -13,6 +13,7 @@ from agent.diagnosis.finding import Check, Finding, Level, worst_level
 from agent.diagnosis.module_answers import ModuleAnswers, parse_clock
 from agent.diagnosis.module_checks import check_registration
 from agent.diagnosis.report import make_documents
+from agent.diagnosis.system_facts import explain_unit
 from agent.modem.status_queries import Registration, Signal, parse_reject_cause
 from agent.recording.bundle import mask_text, read_recording, write_bundle
 from agent.recording.redact import ContentRedactor
@@ -49,6 +50,24 @@ def test_module_that_does_not_answer_costs_ten_seconds(gateway, fault):
     findings = gateway.examine()
     assert gateway.host_loop.time() - times[0] <= 10
     assert next(each for each in findings if each.check is Check.MODULE).level is Level.WRONG
+
+
+def test_data_call_of_another_program_is_not_left(gateway):
+    """The port carries PPP frames: the finding says so, and `+++` is not written."""
+    written = []
+
+    def dial(module):
+        def receive(data):
+            written.append(data)
+            gateway.line.write_to_agent(b'~\xff}#\xc0!}!}!} }4}"}&} } } } }%}&~\r')
+
+        gateway.line.connect_module(receive)
+
+    gateway.prepare_module = dial
+    finding = next(each for each in gateway.examine() if each.check is Check.MODULE)
+    assert finding.level is Level.WRONG
+    assert "the port is in data mode (PPP); another program has dialled on it" in finding.reason
+    assert b"+++" not in b"".join(written)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +129,33 @@ def test_exit_status_follows_the_worst_finding():
     assert of(Level.OK, Level.SKIPPED) is Level.OK
     assert of(Level.WARNING, Level.OK) is Level.WARNING
     assert of(Level.WARNING, Level.WRONG) is Level.WRONG
+
+
+@pytest.mark.parametrize(
+    ("properties", "sentence"),
+    [
+        ({}, ""),
+        ({"LoadState": "not-found", "ActiveState": "inactive"}, ""),
+        ({"LoadState": "loaded", "ActiveState": "active"}, ""),
+        (
+            {"LoadState": "loaded", "ActiveState": "failed", "Result": "exit-code", "ExecMainStatus": "2"}
+            | {"UnitFileState": "enabled"},
+            "a.service does not run: failed (exit-code, exit status 2)",
+        ),
+        (
+            {
+                "LoadState": "loaded",
+                "ActiveState": "inactive",
+                "Result": "success",
+                "UnitFileState": "disabled",
+            },
+            "a.service does not run: inactive; it does not start at boot either",
+        ),
+    ],
+)
+def test_service_that_does_not_run_is_explained(properties, sentence):
+    """One that is not installed is no finding: the agent may be started in another way."""
+    assert explain_unit("a.service", properties) == sentence
 
 
 # The bundle
