@@ -320,10 +320,8 @@ def send_request(
     Raises ControlError if the agent cannot be reached or the request fails.
     """
     try:
-        for argument in request.values():
-            str(argument).encode()  # the error names the argument, not the whole request
         line = json.dumps(request, ensure_ascii=False).encode() + b"\n"
-    except UnicodeEncodeError:  # an argument of the shell in another encoding
+    except UnicodeEncodeError:  # an argument of the shell in another encoding; the error names it
         texts = [value for value in request.values() if isinstance(value, str)]
         shown = next((text for text in texts if text != text.encode(errors="replace").decode()), request)
         raise ControlError(f"{shown!r} is not valid UTF-8 and cannot be sent to the agent") from None
