@@ -98,6 +98,7 @@ class Gateway:
         self.prepare_module = lambda module: None
         """Called when the module has started."""
         self.trace = None
+        self.sends = False
         self.request = self._no_agent
 
     async def _no_agent(self, values):
@@ -178,8 +179,6 @@ class Gateway:
             return await asyncio.wait_for(work(Doctor(self.dependencies(), sends=self.sends)), 10_000)
 
         return virtual_time.run_virtual(main())
-
-    sends = False
 
     def examine(self):
         """Return the findings."""

@@ -118,3 +118,22 @@ def test_agent_ends_meanwhile(gateway):
     findings = {finding.check: finding for finding in gateway.examine()}
     assert findings[Check.MODULE].level is Level.WRONG
     assert requests == ["status", "at"]
+
+
+def test_message_that_the_network_refuses_is_found(examine_running):
+    """Everything else looks well; only a real message shows it."""
+    findings, _ = examine_running(
+        prepare=lambda world: world.module.faults.add("body-refused:refusal=CMS 38,times=0"), sends=True
+    )
+    first = first_bad(findings)
+    assert (first.check, first.level) == (Check.LOOPBACK, Level.WRONG)
+    assert "not sent within" in first.reason
+
+
+def test_message_is_not_sent_without_an_agent(gateway):
+    """A module is only asked."""
+    gateway.sends = True
+    loopback = gateway.examine()[-1]
+    assert (loopback.check, loopback.level) == (Check.LOOPBACK, Level.SKIPPED)
+    assert loopback.next_step == "sudo systemctl start modem-agent"
+    assert gateway.module.log.submitted_tpdus == []
