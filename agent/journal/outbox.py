@@ -93,19 +93,16 @@ class OutboxStore:
             lambda now: [self.insert(None, reply, now) for reply in replies],
         )
 
-    def next_queued(
-        self, excluded_destinations: Collection[str] = (), max_attempts: int | None = None
-    ) -> ReplyRow | None:
+    def next_queued(self, excluded_destinations: Collection[str] = ()) -> ReplyRow | None:
         """Return the oldest queued message whose spread is over, except to these destinations.
 
-        Those with `max_attempts` or more, if it is given, come after all others. Returns None if there is
-        none.
+        Returns None if there is none.
         """
         row = self._execute(
             f"SELECT {_SELECT_QUEUED} AND {_SPREAD_END} <= ?"
             f" AND destination NOT IN ({', '.join('?' * len(excluded_destinations))})"
-            " ORDER BY replies.attempts >= ?, replies.id LIMIT 1",
-            (self._spread_since, self._journal.now().uptime, *excluded_destinations, max_attempts),
+            " ORDER BY replies.id LIMIT 1",
+            (self._spread_since, self._journal.now().uptime, *excluded_destinations),
         ).fetchone()
         return None if row is None else _reply_from_row(row)
 

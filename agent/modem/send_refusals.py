@@ -7,9 +7,6 @@ number does not exist, with a temporary one, or with a plain ERROR. Evidence aga
   module is restarted, and only a refusal after that is believed;
 - nothing but other refusals and lost results for some minutes. The module is restarted once, and for this
   reason not again that day: most likely the network or the service centre is at fault.
-
-Evidence against the message is that another one was accepted since it was refused. Without that it is not
-given up for the number of its attempts.
 """
 
 from __future__ import annotations
@@ -43,8 +40,6 @@ class SendRefusals:
         self._was_reset = False
         self._believed_until: dict[tuple[ErrorKind, int | None] | None, float] = {}
         """The time until which each error is believed."""
-        self._messages: dict[int, bool] = {}
-        """The messages that were refused and are tried again; True if another one was accepted since."""
 
     @property
     def restart_reason(self) -> str:
@@ -89,27 +84,12 @@ class SendRefusals:
 
     def on_accepted(self) -> None:
         """Record that the network has accepted a message: the module works."""
-        self._messages = dict.fromkeys(self._messages, True)
         self._clear()
 
     def on_module_reset(self) -> None:
         """Record that the module was restarted."""
         self._was_reset = self._was_reset or bool(self._refusals) or self._failing_since is not None
         self._refusals, self._failing_since, self._restart_reason = 0, None, ""
-
-    # The message
-
-    def add_message(self, message_id: int) -> None:
-        """Record which message was refused and is tried again."""
-        self._messages.setdefault(message_id, False)
-
-    def remove_message(self, message_id: int) -> None:
-        """Record that a message is settled."""
-        self._messages.pop(message_id, None)
-
-    def is_unexplained(self, message_id: int) -> bool:
-        """Return True if a message was refused and nothing shows that the message is at fault."""
-        return self._messages.get(message_id) is False
 
     def _is_believed(self, key: tuple[ErrorKind, int | None] | None, now: float) -> bool:
         return now < self._believed_until.get(key, -inf)

@@ -23,10 +23,7 @@ from agent.pipeline.send_backoff import NETWORK_FAILURE_BACKOFF, RETRY_BACKOFF, 
 from agent.pipeline.send_state import SendState
 
 MAX_ATTEMPTS = 12
-"""Attempts for a message that may be at fault; with the backoffs below they span some hours."""
-MAX_ATTEMPTS_WHILE_ALL_FAIL = 48
-"""Attempts for a message while no message is accepted. A day of hourly attempts needs fewer, so only an agent
-that is restarted again and again makes as many."""
+"""Attempts for a message: a network may charge for one that it refuses. Backoffs spread them over hours."""
 LOST_RESULT_PAUSE_S = 5.0
 """Pause after a message whose result was lost: meanwhile the receiver reads what the module has announced."""
 
@@ -118,7 +115,6 @@ class OutcomeRecorder:
                     backoff = NETWORK_FAILURE_BACKOFF
             case _:
                 self._suspect_module(reason)
-        self._refusals.add_message(reply.id)
         return await self._requeue(
             reply, reason, marked_sending=marked_sending, backoff=backoff, hold_all=hold_all
         )
@@ -153,16 +149,11 @@ class OutcomeRecorder:
     ) -> float | None:
         """Queue a message again, with a backoff that grows with the attempts in the journal.
 
-        It is given up after `MAX_ATTEMPTS`, unless it was refused and nothing was accepted since: then it
-        waits behind the others, which may show that it is at fault, until it is too old. Without `hold` the
-        next session tries at once. `hold_all` makes all destinations wait: the module or the SIM is at fault,
-        so the other messages would fail as well.
+        It is given up after `MAX_ATTEMPTS`. Without `hold` the next session tries at once. `hold_all` makes
+        all destinations wait: the module or the SIM is at fault, so the other messages would fail as well.
         """
         attempts = reply.attempts + 1
-        if reply.attempts >= MAX_ATTEMPTS:  # it was refused, perhaps before the last start of the agent
-            self._refusals.add_message(reply.id)
-        most = MAX_ATTEMPTS_WHILE_ALL_FAIL if self._refusals.is_unexplained(reply.id) else MAX_ATTEMPTS
-        if attempts >= most:
+        if attempts >= MAX_ATTEMPTS:
             await self.record_failed(reply, f"{reason}; given up after {attempts} attempts")
             return None
         await retry_until_committed(
@@ -195,7 +186,6 @@ class OutcomeRecorder:
     def _settle(self, reply: ReplyRow) -> None:
         """Release the other messages to this destination, and report that a message is settled."""
         self._destination_backoff.release(reply.destination)
-        self._refusals.remove_message(reply.id)
         self._on_reply_settled()
 
     def log(

@@ -23,7 +23,7 @@ from agent.journal.outbox import OutboxStore
 from agent.journal.timestamps import DAY_S
 from agent.modem.modem import Modem
 from agent.modem.sending import NotSent, OutcomeUnknown
-from agent.pipeline.outcome_recorder import MAX_ATTEMPTS, OutcomeRecorder
+from agent.pipeline.outcome_recorder import OutcomeRecorder
 from agent.pipeline.send_backoff import RETRY_BACKOFF
 from agent.pipeline.send_state import SendState
 
@@ -136,7 +136,7 @@ class Sender:
             if delay := self._destination_backoff.all_remaining_s(now):
                 return await self._limit_to_expiry(delay)
             held = self._destination_backoff.held_destinations(now)
-            reply = await self._db.run(self._outbox_store.next_queued, tuple(held), MAX_ATTEMPTS)
+            reply = await self._db.run(self._outbox_store.next_queued, tuple(held))
             if reply is None:
                 self._blocked_by = ""
                 self._wakes_on_queued = True

@@ -70,8 +70,8 @@ async def test_f08_send_attempts_are_bounded(tmp_path, message_format, transmitt
         assert 3 <= len(attempts) <= 12
         times = [at for at, line in world.interceptor.commands if line.startswith("AT+CMGS")]
         waits = [later - earlier for earlier, later in itertools.pairwise(times)]
-        assert min(waits) > 40
-        assert waits[-1] > 1000
+        assert min(waits) > 15  # an attempt follows each restart of the module, the others are further apart
+        assert max(waits) > 1000
         assert [state for state, _ in world.replies] == ["failed"]
         assert len([line for line in world.log_lines(30) if line.startswith("failed")]) == 1
         assert len(world.sent_bodies) == (len(attempts) if transmitted else 0)

@@ -145,7 +145,7 @@ async def test_f124_module_whose_results_are_all_unknown_is_restarted(tmp_path, 
 
 @pytest.mark.parametrize("resets_per_hour", [0, 3])
 async def test_f124_long_temporary_failure_costs_one_restart_a_day(tmp_path, resets_per_hour):
-    """The service centre fails for 15 hours: no reply is given up, whether a restart is allowed or not."""
+    """The service centre fails for 15 hours: attempts end, and nothing is restarted again and again."""
     tables = {"recovery": {"resets_per_hour": resets_per_hour}}
     async with FaultWorld(tmp_path, tables=tables) as world:
         await world.start_and_settle()
@@ -153,13 +153,14 @@ async def test_f124_long_temporary_failure_costs_one_restart_a_day(tmp_path, res
         for number in range(3):
             world.deliver_pdu(make_pdu(f"led {number}"))
         await world.advance(15 * 3600)
-        assert {state for state, _ in world.replies} == {"queued"}
+        assert {state for state, _ in world.replies} == {"failed"}
         done = [line for line in restarts(world) if "not done" not in line]
         assert len(done) == min(resets_per_hour, 1)
-        assert rule.applied < 60
+        assert rule.applied == 3 * 12
         rule.remaining = 0
+        world.deliver_pdu(make_pdu("led 3"))
         await world.advance(2 * 3600)
-        assert [state for state, _ in world.replies] == ["sent"] * 3
+        assert [state for state, _ in world.replies] == ["failed"] * 3 + ["sent"]
 
 
 # F127

@@ -91,11 +91,3 @@ def test_temporary_errors_ask_for_one_restart_a_day(refusals):
     assert refusals.restart_reason == ""
     fail_for(refusals, FAILING_BEFORE_RESTART_S, 2000 + BELIEVED_FOR_S)
     assert refusals.restart_reason
-
-
-def test_message_is_at_fault_if_another_one_is_accepted(refusals):
-    """Until then it is unknown whether the message or the module is at fault."""
-    refusals.add_message(1)
-    assert refusals.is_unexplained(1)
-    refusals.on_accepted()
-    assert not refusals.is_unexplained(1)
