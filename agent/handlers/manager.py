@@ -217,7 +217,7 @@ class HandlerManager:
         """Send the worker's response to the agent and make the worker available, or replace it."""
         worker.log.read_remaining()
         worker.log.flush()
-        self._agent_channel.send(message | {"request_id": worker.request_id})
+        self._agent_channel.send(message | {"request_id": worker.request_id, "log": worker.log.tail})
         worker.request_id = b""
         worker.deadline = None
         if message["verb"] == b"load_failed" or (
@@ -275,6 +275,7 @@ class HandlerManager:
         for output in outputs:
             output.read_remaining()
         process.log.flush()
+        message["log"] = process.log.tail
         if isinstance(process, ExecutableRun):
             message["output"] = bytes(process.output.content)
         if process.request_id:

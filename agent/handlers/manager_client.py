@@ -17,6 +17,7 @@ from pathlib import Path
 import agent
 from agent.handlers import orphans
 from agent.handlers.framing import Frame, FrameDecoder, FrameError, encode_frame
+from agent.handlers.protocol import printable_line
 
 STOP_TIMEOUT_S = 2.5
 """The manager takes up to 2 s to end all runs; the whole stop must take less than 3 s."""
@@ -136,7 +137,7 @@ class ManagerClient(asyncio.Protocol):
 
     def _on_frame(self, frame: Frame) -> None:
         if frame["verb"] == b"log":
-            self._on_log_line(_printable(frame["name"]), _printable(frame["line"]))
+            self._on_log_line(printable_line(frame["name"]), printable_line(frame["line"]))
             return
         if frame["verb"] == b"ready":
             self._is_ready = True
@@ -187,9 +188,3 @@ def _start_manager(
     finally:
         theirs.close()
     return process, ours
-
-
-def _printable(octets: bytes) -> str:
-    """Return the octets that a handler wrote as one printable line."""
-    text = octets.decode(errors="replace")
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 READ_BYTES = 65536
+TAIL_BYTES = 1000
+"""The last octets of the log output of a run, which go with its result into the journal."""
 
 
 class Poller:
@@ -193,11 +195,14 @@ class LineForwarder(OutputBuffer):
     def __init__(self, poller: Poller, fd: int, limit: int, on_line: Callable[[bytes], None]) -> None:
         super().__init__(poller, fd, limit)
         self._limit = limit
+        self.tail = b""
+        """The last octets of this run, also those beyond the limit."""
         self._on_line = on_line
         self._is_truncated = False
 
     def append(self, data: bytes) -> None:
         """Forward the complete lines."""
+        self.tail = (self.tail + data)[-TAIL_BYTES:]
         truncated = len(data) > self._remaining
         super().append(data)
         *lines, rest = self.content.split(b"\n")
@@ -219,6 +224,7 @@ class LineForwarder(OutputBuffer):
         """Give the next run the full limit again."""
         self._remaining = self._limit
         self._is_truncated = False
+        self.tail = b""
 
     def close(self) -> None:
         """Forward the incomplete last line and close the pipe; a second call has no effect."""

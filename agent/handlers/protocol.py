@@ -7,7 +7,8 @@ request), `stop`.
 
 From the manager: `ready` (once, at its start), `log` (one line of a handler), `not_started` (with the errno),
 `exited` (with status and output), `timed_out`. It forwards the frames of workers: `declaration` (one handler
-function), `loaded`, `load_failed`, `finished` (with the reply), `failed`, `retry_later`.
+function), `loaded`, `load_failed`, `finished` (with the reply), `failed`, `retry_later`. Each frame that
+ends a run has in `log` the end of what the handler wrote to its standard error.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import errno
 import os
 import signal
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from agent.handlers.api import Command
 from agent.handlers.framing import Frame, join_nul, split_nul
@@ -143,6 +145,19 @@ def encode_seconds(value: float) -> bytes:
 
 def decode_result(spec: HandlerSpec, response: Frame) -> HandlerResult:
     """Return the result of a run from the manager's response."""
+    result = _decode_outcome(spec, response)
+    if isinstance(result, NotStarted) or not (log := response.get("log")):
+        return result
+    return replace(result, stderr="\n".join(map(printable_line, log.strip().split(b"\n"))))
+
+
+def printable_line(octets: bytes) -> str:
+    """Return the octets that a handler wrote as one printable line."""
+    text = octets.decode(errors="replace")
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def _decode_outcome(spec: HandlerSpec, response: Frame) -> HandlerResult:
     match response["verb"]:
         case b"timed_out":
             return TimedOut()

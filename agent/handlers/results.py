@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.handlers.spec import HandlerOptions
 
@@ -12,7 +12,15 @@ EXHAUSTION_ERRNOS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, err
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class RunResult:
+    """What each result of a run has."""
+
+    stderr: str = field(default="", kw_only=True, compare=False)
+    """The end of what the handler wrote to its standard error, as printable lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(RunResult):
     """The handler succeeded. `reply` is None for no reply; `then` names the action to run after the reply."""
 
     reply: str | bytes | None
@@ -22,19 +30,19 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(RunResult):
     """The handler failed; `reason` is one line."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class TimedOut:
+class TimedOut(RunResult):
     """The run reached its time limit and was killed with all its descendants."""
 
 
 @dataclass(frozen=True, slots=True)
-class RetryLater:
+class RetryLater(RunResult):
     """A repeatable handler asked for the Command again after a delay."""
 
     reason: str

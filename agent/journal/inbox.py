@@ -101,7 +101,7 @@ class CommandStore:
     ) -> StoreResult:
         earlier = self._dedup.find(command)
         if earlier is not None and earlier.same_body:
-            return self._count_duplicate(earlier.command_id, command)
+            return self._count_duplicate(earlier.command_id, command, now)
         if earlier is not None:
             reason = f"{command.sid} was received before with another body"
             text = command.body if isinstance(command.body, str) else command.body.hex().upper()
@@ -143,9 +143,13 @@ class CommandStore:
             outcome, command_id, command.sid, detail=expired_reason or "", content=command.body
         )
 
-    def _count_duplicate(self, command_id: int | None, command: ReceivedCommand) -> StoreResult:
+    def _count_duplicate(
+        self, command_id: int | None, command: ReceivedCommand, now: JournalTime
+    ) -> StoreResult:
         row = self._execute(
-            "UPDATE commands SET duplicates = duplicates + 1 WHERE id = ? RETURNING duplicates", (command_id,)
+            "UPDATE commands SET duplicates = duplicates + 1, duplicate_wall = ? WHERE id = ?"
+            " RETURNING duplicates",
+            (now.wall, command_id),
         ).fetchone()
         deliveries = 2 if row is None else int(row[0]) + 1
         return StoreResult(
@@ -215,20 +219,21 @@ class CommandStore:
         """Commit the start of a run, before the handler is started."""
         self._journal.commit(
             ("CommandStore.mark_running", command_id),
-            lambda _: self._execute(
-                "UPDATE commands SET state = 'running', attempts = attempts + 1, handler = ?, repeatable = ?"
-                " WHERE id = ?",
-                (handler, repeatable, command_id),
+            lambda now: self._execute(
+                "UPDATE commands SET state = 'running', attempts = attempts + 1, handler = ?, repeatable = ?,"
+                " started_wall = ?, stderr = NULL WHERE id = ?",
+                (handler, repeatable, now.wall, command_id),
             ),
         )
 
-    def requeue(self, command_id: int, reason: str, *, count_attempt: bool = True) -> None:
+    def requeue(self, command_id: int, reason: str, *, count_attempt: bool = True, stderr: str = "") -> None:
         """Commit that the Command is to be run again. If not `count_attempt`, its handler did not start."""
         self._journal.commit(
             ("CommandStore.requeue", command_id),
             lambda _: self._execute(
-                "UPDATE commands SET state = 'received', reason = ?, attempts = attempts - ? WHERE id = ?",
-                (reason, not count_attempt, command_id),
+                "UPDATE commands SET state = 'received', reason = ?, attempts = attempts - ?,"
+                " stderr = coalesce(?, stderr) WHERE id = ?",
+                (reason, not count_attempt, stderr or None, command_id),
             ),
         )
 
@@ -239,17 +244,19 @@ class CommandStore:
         reason: str | None = None,
         replies: Sequence[OutgoingMessage] = (),
         action: tuple[str, str] | None = None,
+        *,
+        stderr: str = "",
     ) -> None:
         """Commit the end of a Command together with its replies, which are queued.
 
         `state` is DONE, FAILED or EXPIRED. `action` is the handler and the name of an action that is
-        requested for the time after the reply.
+        requested for the time after the reply. `stderr` is the end of what the handler wrote there.
         """
 
         def write(now: JournalTime) -> None:
             self._execute(
-                "UPDATE commands SET state = ?, reason = ?, ended_wall = ? WHERE id = ?",
-                (state, reason, now.wall, command_id),
+                "UPDATE commands SET state = ?, reason = ?, ended_wall = ?, stderr = ? WHERE id = ?",
+                (state, reason, now.wall, stderr or None, command_id),
             )
             for reply in replies:
                 self._outbox.insert(command_id, reply, now)

@@ -183,7 +183,7 @@ class OutboxStore:
             None,
             lambda now: self._execute(
                 "UPDATE replies SET state = 'sending', attempts = attempts + 1,"
-                " sent_wall = ?, sent_uptime = ? WHERE id = ?",
+                " sending_wall = ?1, sent_wall = ?1, sent_uptime = ?2 WHERE id = ?3",
                 (now.wall, now.uptime, reply_id),
             ),
         )
@@ -239,7 +239,8 @@ class OutboxStore:
         def write(_: JournalTime) -> None:
             columns = (
                 "destination, alphabet, user_data, user_data_length, has_header, text, part, parts,"
-                " error_answer, omitted, attempts, queued_wall, queued_uptime, sent_wall, sent_uptime"
+                " error_answer, omitted, attempts, queued_wall, queued_uptime, sending_wall, sent_wall,"
+                " sent_uptime"
             )
             self._execute(
                 f"INSERT INTO replies (id, state, reason, {columns})"

@@ -218,6 +218,15 @@ _VERSION_6 = """
 ALTER TABLE replies ADD COLUMN spread_s REAL NOT NULL DEFAULT 0
 """
 
+_VERSION_7 = """
+-- commands: when the last run started, the end of what it wrote to its standard error, the last duplicate
+ALTER TABLE commands ADD COLUMN started_wall REAL;
+ALTER TABLE commands ADD COLUMN stderr TEXT;
+ALTER TABLE commands ADD COLUMN duplicate_wall REAL;
+-- replies.sending_wall: when the body of the last attempt began to leave
+ALTER TABLE replies ADD COLUMN sending_wall REAL
+"""
+
 
 def _run_script(script: str) -> Callable[[sqlite3.Connection], None]:
     """Return a migration that runs the statements of a script."""
@@ -229,9 +238,9 @@ def _run_script(script: str) -> Callable[[sqlite3.Connection], None]:
     return step
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = tuple(
-    _run_script(script) for script in (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
-)
+_SCRIPTS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7)
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = tuple(map(_run_script, _SCRIPTS))
 """Entry N takes a file from version N to version N + 1. The file stores its version in `user_version`."""
 
 RENAMED_TABLES = {

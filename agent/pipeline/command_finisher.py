@@ -45,11 +45,18 @@ class CommandFinisher:
             try:
                 replies = self._compose_replies(row, result.reply, spec.reply_to, omitted=result.omitted)
             except ComposeError as error:
-                await self.finish_failed(row, "answer", detail=str(error))
+                await self.finish_failed(row, "answer", detail=str(error), stderr=result.stderr)
                 return
         action = None if result.then is None else (spec.name, result.then)
         await retry_until_committed(
-            self._runtime, self._command_store.finish, row.id, CommandState.DONE, None, replies, action
+            self._runtime,
+            self._command_store.finish,
+            row.id,
+            CommandState.DONE,
+            None,
+            replies,
+            action,
+            stderr=result.stderr,
         )
         self.log(EventKind.DONE, row, "" if replies else "no reply")
         self._log_replies_queued(row, replies)
@@ -70,10 +77,13 @@ class CommandFinisher:
         )
         self.log(EventKind.EXPIRED, row, reason, severity=Severity.WARNING)
 
-    async def finish_failed(self, row: CommandRow, error_text: str, detail: str = "") -> None:
+    async def finish_failed(
+        self, row: CommandRow, error_text: str, detail: str = "", stderr: str = ""
+    ) -> None:
         """Commit that the Command failed. Queue an error reply unless it could loop or there are too many.
 
-        The Command fails without a reply if that reply cannot be composed.
+        The Command fails without a reply if that reply cannot be composed. `stderr` is the end of what its
+        handler wrote there.
         """
         reason = detail or error_text
         replies: Sequence[OutgoingMessage] = ()
@@ -86,7 +96,13 @@ class CommandFinisher:
             except Exception as error:  # noqa: BLE001  (it must not end the dispatcher and the other Commands)
                 reason += f"; no error reply: {type(error).__name__}: {error}"
         await retry_until_committed(
-            self._runtime, self._command_store.finish, row.id, CommandState.FAILED, reason, replies
+            self._runtime,
+            self._command_store.finish,
+            row.id,
+            CommandState.FAILED,
+            reason,
+            replies,
+            stderr=stderr,
         )
         self.log(EventKind.FAILED, row, reason, severity=Severity.WARNING)
         self._log_replies_queued(row, replies)

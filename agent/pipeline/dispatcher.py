@@ -309,18 +309,25 @@ class Dispatcher:
         match result:
             case Finished():
                 await self._finisher.finish_done(row, spec, result)
-            case RetryLater(reason) if attempt < MAX_ATTEMPTS and spec.repeatable:
-                await self._requeue_for_retry(row, spec, reason, attempt)
+            case RetryLater() if attempt < MAX_ATTEMPTS and spec.repeatable:
+                await self._requeue_for_retry(row, spec, result, attempt)
             case RetryLater(reason):
-                await self._finisher.finish_failed(row, "failed", detail=f"{reason}; not tried again")
+                await self._finisher.finish_failed(row, "failed", f"{reason}; not tried again", result.stderr)
             case Failed(reason):
-                await self._finisher.finish_failed(row, "failed", detail=reason)
+                await self._finisher.finish_failed(row, "failed", reason, result.stderr)
             case TimedOut():
-                await self._finisher.finish_failed(row, "timed out", detail=f"ended after {timeout_s:g} s")
+                await self._finisher.finish_failed(
+                    row, "timed out", f"ended after {timeout_s:g} s", result.stderr
+                )
 
-    async def _requeue_for_retry(self, row: CommandRow, spec: HandlerSpec, reason: str, attempt: int) -> None:
+    async def _requeue_for_retry(
+        self, row: CommandRow, spec: HandlerSpec, result: RetryLater, attempt: int
+    ) -> None:
         """Requeue a Command whose handler asked for a later attempt."""
-        await retry_until_committed(self._runtime, self._command_store.requeue, row.id, reason)
+        reason = result.reason
+        await retry_until_committed(
+            self._runtime, self._command_store.requeue, row.id, reason, stderr=result.stderr
+        )
         self._queues.prepend(HandlerKey.of(spec), row.id)
         delay = RETRY_LATER_BACKOFF.delay(attempt, self._runtime.random)
         self._retry_at[spec.name] = _now() + delay

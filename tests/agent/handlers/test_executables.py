@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agent.handlers.runner import Failed, Finished, ProcessRunner, RetryLater
+from agent.handlers.runner import Failed, Finished, ProcessRunner, RetryLater, TimedOut
 
 
 @pytest.mark.parametrize(
@@ -129,6 +129,16 @@ async def test_standard_error_goes_to_the_log(handler_directory, handler_env, lo
     handler_directory.write_executable("do", "printf 'one\\n\\033[1mtwo\\nthree' >&2; echo ok")
     assert await handler_env.run("do") == Finished("ok")
     assert log_lines == ["do: one", "do: \\x1b[1mtwo", "do: three"]
+
+
+@pytest.mark.parametrize(("end", "result"), [("exit 3", Failed("exit status 3")), ("sleep 9", TimedOut())])
+async def test_result_has_the_end_of_the_standard_error(handler_directory, handler_env, end, result):
+    """Also of a run that was killed, and also what the log no longer takes."""
+    handler_directory.write_executable("do", f"(seq 10000; printf 'disk\\033 on fire\\n') >&2; {end}")
+    found = await handler_env.run("do", timeout_s=0.5)
+    assert found == result
+    assert found.stderr.endswith("9999\n10000\ndisk\\x1b on fire")
+    assert 900 < len(found.stderr) < 1100
 
 
 async def test_log_output_is_limited(handler_directory, handler_env, log_lines):

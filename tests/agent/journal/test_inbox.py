@@ -114,6 +114,22 @@ def test_running_command_is_found_after_a_restart(journal_env, factories):
     assert journal_env.inbox.list_pending()[0].attempts == 1
 
 
+def test_times_of_start_and_last_duplicate_are_kept(journal_env, factories):
+    """Of the last start and of the last duplicate; a start clears what an earlier run wrote."""
+    journal_env.store(factories.command())
+    for _ in range(2):
+        journal_env.advance(60)
+        journal_env.inbox.mark_running(1, "led", repeatable=True)
+        assert journal_env.query_column("SELECT stderr FROM commands") == [None]
+        journal_env.inbox.requeue(1, "later", stderr="busy")
+        assert journal_env.query_column("SELECT stderr FROM commands") == ["busy"]
+    started = journal_env.wall
+    journal_env.advance(60)
+    journal_env.store(factories.command())
+    assert journal_env.query_column("SELECT started_wall FROM commands") == [started]
+    assert journal_env.query_column("SELECT duplicate_wall FROM commands") == [journal_env.wall]
+
+
 def test_end_time_is_set_only_at_the_end(journal_env, factories):
     """A Command that is stored as expired has ended at once; a received one has not."""
     journal_env.store(factories.command())

@@ -50,6 +50,7 @@ def test_message_being_sent_at_a_crash_is_unknown(journal_env):
     first, second = queue(journal_env, "one", "two")
     journal_env.outbox.mark_sending(first)
     journal_env.restart()
+    assert journal_env.query_column("SELECT sending_wall FROM replies") == [journal_env.wall, None]
     assert journal_env.outbox.close_interrupted() == [first]
     assert state(journal_env, first)[0] == "unknown"
     assert journal_env.outbox.next_queued().id == second

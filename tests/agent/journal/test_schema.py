@@ -32,8 +32,11 @@ NEW_NAMES = {
     "pins": {"pin": "pin_digest"},
 }
 """The tables of version 3, and the columns that version 4 renames."""
-ADDED_COLUMNS = {"commands": {"port": None}, "replies": {"omitted": 0, "spread_s": 0.0}}
-"""The columns that versions 5 and 6 add, and their values in older rows."""
+ADDED_COLUMNS = {
+    "commands": {"port": None, "started_wall": None, "stderr": None, "duplicate_wall": None},
+    "replies": {"omitted": 0, "spread_s": 0.0, "sending_wall": None},
+}
+"""The columns that versions 5 to 7 add, and their values in older rows."""
 NEW_STATES = {"waiting": "pending", "acting": "running"}
 
 
@@ -100,10 +103,11 @@ def test_version_3_is_upgraded_with_all_rows(journal_env, version_3):
     assert journal_env.damage_messages == []
 
 
-def test_version_4_is_upgraded_with_all_rows(journal_env, version_3):
-    """Rows of the last version keep their values and get the new columns."""
+@pytest.mark.parametrize("version", range(4, len(schema.MIGRATIONS)))
+def test_later_version_is_upgraded_with_all_rows(journal_env, version_3, version):
+    """Rows of these versions keep their values and get the new columns."""
     connection = sqlite3.connect(journal_env.path, isolation_level=None)
-    schema.migrate(connection, 4)
+    schema.migrate(connection, version)
     connection.close()
     journal_env.open()
     assert without_uptime(read_tables(journal_env.path)) == without_uptime(version_3)

@@ -482,6 +482,19 @@ async def test_clock_jump_ahead_expires_no_fresh_command(pipeline):
     assert pipeline.command_states() == ["done", "done"]
 
 
+@pytest.mark.parametrize("outcome", [Finished, Failed, TimedOut, RetryLater], ids=lambda each: each.__name__)
+async def test_standard_error_and_start_are_in_the_journal(pipeline, outcome):
+    """Whatever the result is. A run that wrote nothing has none."""
+    arguments = () if outcome is TimedOut else ("busy",)
+    async with pipeline.run_dispatcher():
+        pipeline.runner.plan("led", outcome(*arguments, stderr="no\nspace"), Finished("on"))
+        pipeline.store_command("led on")
+        pipeline.store_command("led off")
+        await wake_dispatcher(pipeline)
+    assert pipeline.query_column("SELECT stderr FROM commands") == ["no\nspace", None]
+    assert None not in pipeline.query_column("SELECT started_wall FROM commands")
+
+
 # Retries
 
 
