@@ -61,7 +61,7 @@ class PowerConfig(Protocol):
     @property
     def power(self) -> str: ...
     @property
-    def gpio_chip(self) -> Path: ...
+    def gpio_chip(self) -> str: ...  # a path, or the label of a chip
     @property
     def gpio_line(self) -> int: ...
     @property
@@ -93,7 +93,7 @@ class GpioPowerSwitch:
         """Raises PowerUnavailable if package, chip or line is missing."""
         self._config = config
         self._gpiod = _import_gpiod()
-        self._chip = str(config.gpio_chip)
+        self._chip = find_gpio_chip(self._gpiod, config.gpio_chip)
         self._is_reset = config.gpio_drives == "reset"
         self.is_toggle = not self._is_reset
         kind = "reset line" if self._is_reset else "power key"
@@ -152,10 +152,7 @@ class GpioPowerSwitch:
         except FileNotFoundError:
             raise PowerUnavailable(f"there is no GPIO chip {chip} (recovery.gpio_chip)") from None
         except PermissionError:
-            raise PowerUnavailable(
-                f"permission to open {chip} is denied; put the agent's user into its group (gpio) and allow "
-                "the device in the unit (see README.md beside agent.toml)"
-            ) from None
+            raise _forbidden_chip(chip) from None
         except (OSError, ValueError) as error:
             raise PowerUnavailable(f"{chip} is not a GPIO chip (recovery.gpio_chip): {error}") from None
         if line >= count:
@@ -263,6 +260,44 @@ def _write_authorized(authorized: Path, value: str) -> None:
         ) from None
     except OSError as error:
         raise PowerUnavailable(f"{authorized} cannot be written: {error.strerror or error}") from None
+
+
+def find_gpio_chip(gpiod: Any, chip: str, devices: Path = Path("/dev")) -> str:
+    """Return the path of a chip; a name without a slash is its label. Raises PowerUnavailable.
+
+    Labels stay, where numbers depend on the kernel: the header of a Raspberry Pi 5 is pinctrl-rp1, which was
+    gpiochip4 and became gpiochip0.
+    """
+    if chip.startswith("/"):
+        return chip
+    labels: dict[str, list[str]] = {}
+    forbidden = ""
+    for path in sorted(map(str, devices.glob("gpiochip*"))):
+        try:
+            with gpiod.Chip(path) as opened:
+                labels.setdefault(opened.get_info().label, []).append(path)
+        except PermissionError:
+            forbidden = path
+        except (OSError, ValueError):  # it was removed, or is none
+            continue
+    found = labels.get(chip, [])
+    if len(found) == 1:
+        return found[0]
+    if len(found) > 1:
+        raise PowerUnavailable(
+            f"{' and '.join(found)} all have the label {chip} (recovery.gpio_chip); write the path of one"
+        )
+    if forbidden:
+        raise _forbidden_chip(forbidden)
+    known = f"; there are {', '.join(labels)}" if labels else "; there is no GPIO chip at all"
+    raise PowerUnavailable(f"there is no GPIO chip with the label {chip} (recovery.gpio_chip){known}")
+
+
+def _forbidden_chip(chip: str) -> PowerUnavailable:
+    return PowerUnavailable(
+        f"permission to open {chip} is denied; put the agent's user into its group (gpio) and allow "
+        "the device in the unit (see README.md beside agent.toml)"
+    )
 
 
 def _import_gpiod() -> Any:

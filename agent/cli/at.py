@@ -14,13 +14,15 @@ from agent.daemon.control_socket import ControlError, send_request
 @click.command()
 @click.argument("line", metavar="COMMAND")
 @click.option("--force", is_flag=True, help="Execute a command that may have a lasting effect.")
+@click.option("--quiet", "-q", is_flag=True, help="Print the answer alone, without OK, for scripts.")
 @json_option
 @config_option
-def at(line: str, config_path: Path, *, force: bool, as_json: bool) -> None:
+def at(line: str, config_path: Path, *, force: bool, quiet: bool, as_json: bool) -> None:
     """Execute one AT command on the module and print its response.
 
     \b
     modem-agent at AT+CSQ
+    operator=$(modem-agent at --quiet AT+COPS?)
     modem-agent at 'AT+CPMS?'
 
     The agent sends it between two of its own commands and checks its settings afterwards. A command that may
@@ -37,4 +39,5 @@ def at(line: str, config_path: Path, *, force: bool, as_json: bool) -> None:
     else:
         for response_line in response["lines"]:
             click.echo(escape_unprintable(response_line))
-        click.echo("OK")
+        if not quiet:
+            click.echo("OK")

@@ -64,6 +64,14 @@ def make_port_opener(path: Path, config: Config) -> TransportOpener:
         raise ConfigError(f"{path}: modem.port: {error}") from None
 
 
+def check_init(path: Path, config: Config) -> None:
+    """Raise ConfigError if a command of `modem.init` is none or would break the agent."""
+    from agent.modem.init_commands import check_init_commands
+
+    if errors := check_init_commands(config.modem.init):
+        raise ConfigError(*(f"{path}: {error}" for error in errors))
+
+
 def load_sim_pin(path: Path, config: Config, environ: Mapping[str, str]) -> Pin | None:
     """Return the PIN from `modem.pin_file`, else from the systemd credential; None if neither exists.
 

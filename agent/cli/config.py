@@ -8,7 +8,14 @@ from pathlib import Path
 
 import click
 
-from agent.cli.common import EXIT_CONFIG, config_option, exit_with_errors, load_sim_pin, make_port_opener
+from agent.cli.common import (
+    EXIT_CONFIG,
+    check_init,
+    config_option,
+    exit_with_errors,
+    load_sim_pin,
+    make_port_opener,
+)
 from agent.common.config import Config
 
 
@@ -28,7 +35,7 @@ def check(config_path: Path) -> None:
     from agent.diagnosis.configuration import HandlerReport, check_handlers, check_settings
     from agent.journal.mounts import explain_volatile
 
-    report = check_settings(config_path, (make_port_opener, check_pin))
+    report = check_settings(config_path, SETTING_CHECKS)
     settings, errors = report.settings, list(report.errors)
     if "modem.port" not in report.unknown_keys:
         errors += _check_port(f"{config_path}: modem.port", settings.modem.port)
@@ -52,6 +59,10 @@ def check(config_path: Path) -> None:
 def check_pin(path: Path, settings: Config) -> None:
     """Raise ConfigError if `modem.pin_file` cannot be used."""
     load_sim_pin(path, settings, {})
+
+
+SETTING_CHECKS = (make_port_opener, check_pin, check_init)
+"""The checks that need more of the agent than agent.toml and this package."""
 
 
 def _check_port(key: str, port: str) -> list[str]:

@@ -18,7 +18,7 @@ from agent.cli.common import (
     make_port_opener,
     print_json,
 )
-from agent.cli.config import check_pin
+from agent.cli.config import SETTING_CHECKS
 from agent.common.config import Config, ModemConfig
 from agent.common.events import escape_unprintable
 
@@ -138,7 +138,7 @@ def _make_dependencies(config_path: Path, trace: Any) -> DoctorDependencies:
         return request
 
     return DoctorDependencies(
-        check_settings=lambda: check_settings(config_path, (make_port_opener, check_pin)),
+        check_settings=lambda: check_settings(config_path, SETTING_CHECKS),
         check_handlers=check_handlers,
         make_opener=make_opener,
         make_request=make_request,

@@ -18,6 +18,7 @@ import click
 from agent.cli.common import (
     EXIT_CONFIG,
     EXIT_FAILURE,
+    check_init,
     config_option,
     exit_with_errors,
     load_config_or_exit,
@@ -102,6 +103,7 @@ def run(
     try:
         open_port = make_port_opener(config_path, config)
         pin = load_sim_pin(config_path, config, os.environ)
+        check_init(config_path, config)
     except ConfigError as error:
         exit_with_errors(*error.errors, exit_status=EXIT_CONFIG)
     dependencies = Dependencies(

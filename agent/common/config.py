@@ -16,6 +16,10 @@ ServiceName = Literal["super-sim", "programmable-wireless", "super-sim-beta"]
 SERVICE_NAMES: tuple[ServiceName, ...] = get_args(ServiceName)
 PositiveFloat = Annotated[float, Limits(gt=0)]
 PhoneNumber = Annotated[str, Limits(pattern=r"\+?[0-9]{3,20}", title='a number like "+447700900000"')]
+GpioChip = Annotated[
+    str,
+    Limits(pattern=r"/dev/[^\0]+|[^/\0]+", title='a device such as "/dev/gpiochip0" or the label of a chip'),
+]
 DEFAULT_CONFIG_PATH = Path("/etc/modem-agent/agent.toml")
 SECRET_KEYS = {"pin", "sim_pin", "puk"}
 """Keys that are often tried in [modem] for secrets, which agent.toml does not hold."""
@@ -31,6 +35,7 @@ class ModemConfig:
     message_format: Literal["pdu", "text"] = "pdu"
     pin_file: Path | None = None
     service_centre: PhoneNumber | None = None
+    init: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +91,7 @@ class RecoveryConfig:
     resets_per_hour: Annotated[int, Limits(ge=0, le=60)] = 3
     resets_per_day: Annotated[int, Limits(ge=0, le=1000)] = 12
     power: Literal["none", "gpio", "usb"] = "none"
-    gpio_chip: Path = Path("/dev/gpiochip0")
+    gpio_chip: GpioChip = "/dev/gpiochip0"
     gpio_line: Annotated[int, Limits(ge=-1)] = -1
     gpio_active_low: bool = False
     gpio_drives: Literal["power-key", "reset"] = "power-key"

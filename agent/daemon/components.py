@@ -33,6 +33,7 @@ from agent.journal.reply_spread import ReplySpread
 from agent.journal.reset_budget import ResetBudget, ResetLimits
 from agent.journal.sims import SimStore
 from agent.modem.identification import AUTO_PROFILE
+from agent.modem.init_commands import InitCommands
 from agent.modem.modem import Modem
 from agent.modem.notification_check import NotificationMemory
 from agent.modem.options import ModemOptions
@@ -84,6 +85,7 @@ class Components:
         self._sim_memory = JournalSimMemory(runtime=runtime, sim_store=SimStore(journal))
         self._notification_memory = NotificationMemory()
         self._silent_slots = SilentSlots()
+        self._init_commands = InitCommands(config.modem.init)
         self._send_state = SendState(
             destination_backoff=DestinationBackoff(),
             brownout_guard=BrownoutGuard(runtime.random),
@@ -224,6 +226,7 @@ class Components:
             port_info=opener.read_port_info() if isinstance(opener, PortOpener) else PortInfo(),
             silent_slots=self._silent_slots,
             sim_config=SimConfig(self._sim_memory, self._dependencies.pin, config.service_centre or ""),
+            init_commands=self._init_commands,
             notification_memory=self._notification_memory,
         )
         return self._dependencies.make_modem(client, options)

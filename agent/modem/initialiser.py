@@ -106,6 +106,7 @@ class Initialiser:
             message_format=self._format,
             urc_handler=self._urc_handler,
             sim_config=self._options.sim_config,
+            init_commands=self._options.init_commands,
         )
 
     async def _identify(self) -> None:

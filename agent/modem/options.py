@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from agent.modem.init_commands import InitCommands
 from agent.modem.message_format import SEND_TIMEOUT_S
 from agent.modem.notification_check import NotificationMemory
 from agent.modem.silent_slots import SilentSlots
@@ -28,5 +29,7 @@ class ModemOptions:
     silent_slots: SilentSlots = field(default_factory=SilentSlots)
     """The slots that the module does not answer for, from earlier sessions."""
     sim_config: SimConfig = field(default_factory=SimConfig)
+    init_commands: InitCommands = field(default_factory=InitCommands)
+    """Commands of the operator, sent after each initialisation."""
     notification_memory: NotificationMemory = field(default_factory=NotificationMemory)
     """The state of the module's notifications in earlier sessions."""

@@ -17,6 +17,7 @@ from agent.modem.at_commands import CFUN_TIMEOUT_S, SETTING_TIMEOUT_S, read_comm
 from agent.modem.cnmi import NotificationSetup
 from agent.modem.cpms import StoreSelection
 from agent.modem.error import ModemUnusable
+from agent.modem.init_commands import InitCommands
 from agent.modem.message_format import MessageFormat, RequiredSetting
 from agent.modem.settings import SettingsHolder
 from agent.modem.setup_client import SetupClient
@@ -50,10 +51,12 @@ class SettingsNegotiation:
         message_format: MessageFormat,
         urc_handler: UrcHandler,
         sim_config: SimConfig,
+        init_commands: InitCommands,
     ) -> None:
         self._settings = settings
         self._format = message_format
         self._urc_handler = urc_handler
+        self._init_commands = init_commands
         self._loop = asyncio.get_running_loop()
         self._client = SetupClient(client=client, add_note=settings.add_note)
         self._sim_setup = SimSetup(
@@ -78,6 +81,7 @@ class SettingsNegotiation:
         await self._enable_registration_urcs()
         await self.ensure_service_centre()
         self._settings.set_echo_on(self._client.echo_seen)
+        await self._init_commands.run(self._client, lambda: self._urc_handler.has_lost_settings)
 
     async def _handle_boot_quirks(self) -> None:
         """Handle the quirks that matter before the first setting."""

@@ -55,11 +55,16 @@ class SetupClient:
             attempt += 1
 
     async def try_command(
-        self, command: AtCommand, *, note_failure: bool = True, max_tries: int | None = None
+        self,
+        command: AtCommand,
+        *,
+        note_failure: bool = True,
+        max_tries: int | None = None,
+        label: str = "",
     ) -> Response | None:
         """Send a command that may be refused or ignored; return None then, with a note if `note_failure`.
 
-        Raises ModemLost.
+        The note names the command by `label`, if there is one. Raises ModemLost.
         """
         try:
             return await self.exchange(command, max_tries)
@@ -68,7 +73,7 @@ class SetupClient:
         except CommandTimedOut:
             failure = "ignored"
         if note_failure:
-            self.add_note(f"{command.redacted_line} {failure}")
+            self.add_note(f"{label or command.redacted_line} {failure}")
         return None
 
     async def retry_until_accepted(

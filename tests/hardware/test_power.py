@@ -17,7 +17,7 @@ from hardware.quirks import Quirk
 @dataclass
 class FakePowerConfig:
     power: str = "none"
-    gpio_chip: Path = Path("/dev/gpiochip0")
+    gpio_chip: str = "/dev/gpiochip0"
     gpio_line: int = 6
     gpio_active_low: bool = False
     gpio_drives: str = "power-key"
@@ -37,12 +37,14 @@ class FakeGpiod(types.ModuleType):
         self.held = 0
         self.open_error = None
         self.busy = None
+        self.labels = {}
         outer = self
 
         class Chip:
             def __init__(self, path):
                 if outer.open_error is not None:
                     raise outer.open_error
+                self.label = outer.labels.get(path.rpartition("/")[2], "")
 
             def __enter__(self):
                 return self
@@ -51,7 +53,7 @@ class FakeGpiod(types.ModuleType):
                 pass
 
             def get_info(self):
-                return types.SimpleNamespace(num_lines=8)
+                return types.SimpleNamespace(num_lines=8, label=self.label)
 
         self.Chip = Chip
         self.LineSettings = types.SimpleNamespace
@@ -130,6 +132,39 @@ async def test_pulse_lengths_come_from_configuration_or_profile(gpiod, sleep_dur
     assert values == ["active", "inactive"] * (len(values) // 2)
     assert gpiod.held == 0
     assert gpiod.request[:3] == ("/dev/gpiochip0", "modem-agent", 6)
+
+
+@pytest.mark.parametrize(
+    ("label", "path", "error"),
+    [
+        ("pinctrl-rp1", "gpiochip4", ""),
+        ("relay", "", "gpiochip0 and "),
+        (
+            "pinctrl-bcm2711",
+            "",
+            "no GPIO chip with the label pinctrl-bcm2711 .*; there are relay, pinctrl-rp1",
+        ),
+    ],
+)
+async def test_chip_is_found_by_its_label(gpiod, tmp_path, label, path, error):
+    """A label that is unknown or not unique is an error that says what there is. A path is taken as it is."""
+    gpiod.labels = {"gpiochip0": "relay", "gpiochip1": "relay", "gpiochip4": "pinctrl-rp1"}
+    for name in gpiod.labels:
+        (tmp_path / name).touch()
+    assert power.find_gpio_chip(gpiod, "/dev/x", tmp_path) == "/dev/x"
+    if error:
+        with pytest.raises(power.PowerUnavailable, match=error):
+            power.find_gpio_chip(gpiod, label, tmp_path)
+    else:
+        assert power.find_gpio_chip(gpiod, label, tmp_path) == str(tmp_path / path)
+
+
+async def test_chip_is_not_found_without_permission(gpiod, tmp_path):
+    """The remedy is a right, not another label."""
+    gpiod.open_error = PermissionError()
+    (tmp_path / "gpiochip0").touch()
+    with pytest.raises(power.PowerUnavailable, match=r"permission to open .*gpiochip0 is denied"):
+        power.find_gpio_chip(gpiod, "pinctrl-rp1", tmp_path)
 
 
 async def test_power_on_is_one_pulse(gpiod, sleep_durations):

@@ -250,6 +250,18 @@ def test_check_summarises_a_valid_configuration(cli_env):
     assert "pump is not used because it is not executable" in result.stderr
 
 
+def test_check_and_run_refuse_an_init_command_that_would_break_the_agent(cli_env):
+    """The sentence names the place in the list, the command and the reason. Nothing starts."""
+    cli_env.write(modem='[modem]\nport = "/dev/nowhere"\ninit = ["AT+CSQ", "AT+CMGD=1,4"]')
+    for words in (("config", "check"), ("run",)):
+        result = cli_env.run(*words)
+        assert result.exit_code == 2
+        assert result.stderr.splitlines()[-1] == (
+            f"modem-agent: {cli_env.config}: modem.init[1]: AT+CMGD cannot be used: it sends, "
+            "writes or deletes messages"
+        )
+
+
 def test_check_reports_what_the_power_switch_lacks(cli_env, monkeypatch):
     """Package, chip or line: one sentence, no traceback."""
     monkeypatch.setitem(sys.modules, "gpiod", None)

@@ -289,6 +289,14 @@ async def test_at_prints_the_response(cli_env, parse_json_output):
     assert parse_json_output(result) == answer
 
 
+async def test_quiet_at_prints_the_answer_alone(cli_env):
+    """A script takes it as it is; a setting prints nothing."""
+    for lines, printed in ((["+CSQ: 20,99"], "+CSQ: 20,99\n"), ([], "")):
+        result, _ = await cli_env.run_beside_agent({"at": {"lines": lines}}, "at", "--quiet", "AT+CSQ")
+        assert result.stdout == printed
+        assert result.exit_code == 0
+
+
 async def test_at_passes_force_to_the_agent(cli_env):
     """The agent decides which commands need it."""
     result, requests = await cli_env.run_beside_agent({"at": {"lines": []}}, "at", "--force", "AT+CFUN=0")

@@ -26,7 +26,7 @@ def test_empty_file_gives_the_defaults():
             {"modem": {"prot": "x"}},
             (
                 "agent.toml: unknown key modem.prot; [modem] has port, baud, profile, message_format, "
-                "pin_file, service_centre"
+                "pin_file, service_centre, init"
             ),
         ),
         (

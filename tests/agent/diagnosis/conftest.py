@@ -10,8 +10,7 @@ from fake_host import FakeHost
 
 import pdu
 from agent.at.transport.base import PortState
-from agent.cli.common import make_port_opener
-from agent.cli.config import check_pin
+from agent.cli.config import SETTING_CHECKS
 from agent.daemon.control_socket import AgentNotRunning
 from agent.diagnosis.configuration import HandlerReport, check_settings
 from agent.diagnosis.doctor import Doctor, DoctorDependencies
@@ -130,7 +129,7 @@ class Gateway:
 
     def dependencies(self):
         return DoctorDependencies(
-            check_settings=lambda: check_settings(self.config, (make_port_opener, check_pin)),
+            check_settings=lambda: check_settings(self.config, SETTING_CHECKS),
             check_handlers=self._check_handlers,
             make_opener=self.make_opener,
             make_request=lambda socket: self.request,
