@@ -8,7 +8,7 @@ import click
 
 from agent.cli.common import config_option, exit_with_errors, json_option, load_config_or_exit, print_json
 from agent.common.events import escape_unprintable
-from agent.daemon.control_socket import ControlError, send_request
+from agent.daemon.control_client import ControlError, send_request
 
 
 @click.command()

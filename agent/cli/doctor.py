@@ -119,7 +119,7 @@ def _print_finding(finding: Finding) -> None:
 
 
 def _make_dependencies(config_path: Path, trace: Any) -> DoctorDependencies:
-    from agent.daemon.control_socket import send_request
+    from agent.daemon.control_client import send_request
     from agent.diagnosis.configuration import check_handlers, check_settings
     from agent.diagnosis.doctor import DoctorDependencies
     from agent.diagnosis.system_facts import explain_unit, read_unit
@@ -193,7 +193,7 @@ def _write_draft(patient: Doctor, path: Path) -> None:
     from agent.at.errors import AtError
     from agent.at.transport.base import PortUnavailable
     from agent.common.config import ConfigError
-    from agent.daemon.control_socket import ControlError
+    from agent.daemon.control_client import ControlError
     from agent.diagnosis.draft_profile import ask_questions, format_profile
 
     async def ask() -> str:

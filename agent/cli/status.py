@@ -16,7 +16,7 @@ from agent.cli.common import (
     print_json,
 )
 from agent.common.events import escape_unprintable
-from agent.daemon.control_socket import ControlError, send_request
+from agent.daemon.control_client import ControlError, send_request
 
 
 @click.command()

@@ -14,7 +14,7 @@ from agent.at.command_line import split_command_line
 from agent.at.errors import AtError, CommandRefused
 from agent.common.runtime import Runtime
 from agent.daemon.agent_status import AgentStatus
-from agent.daemon.control_socket import REQUEST_TIMEOUT_S, ControlError
+from agent.daemon.control_client import REQUEST_TIMEOUT_S, ControlError
 from agent.daemon.supervisor import Supervisor
 from agent.journal.outbox import OutboxStore
 from agent.pipeline.composer import MessageComposer

@@ -12,7 +12,7 @@ from agent.at.errors import CommandRefused, ModemLost
 from agent.at.events import Information
 from agent.at.line_parser import parse_final_result
 from agent.at.trace import Trace
-from agent.daemon.control_socket import ControlError
+from agent.daemon.control_client import ControlError
 
 AgentRequest = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 """Sends a request to the running agent and returns the results. Raises ControlError."""

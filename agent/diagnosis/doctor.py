@@ -21,7 +21,7 @@ from agent.at.resync import PROBE, SYNC_QUERIES
 from agent.at.trace import Trace
 from agent.at.transport.base import PortErrorKind, PortUnavailable
 from agent.common.config import Config, ConfigError
-from agent.daemon.control_socket import AgentNotRunning, ControlError
+from agent.daemon.control_client import AgentNotRunning, ControlError
 from agent.daemon.supervisor import FailedPart
 from agent.diagnosis.agent_exchange import AgentExchange, AgentRequest
 from agent.diagnosis.configuration import ConfigReport, HandlerReport

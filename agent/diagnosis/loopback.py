@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.daemon.control_socket import ControlError
+from agent.daemon.control_client import ControlError
 from agent.diagnosis.agent_exchange import AgentRequest
 from agent.diagnosis.finding import Check, Finding, Level
 

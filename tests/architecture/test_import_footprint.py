@@ -36,6 +36,7 @@ def loaded_modules(statement: str) -> set[str]:
         ),
         ("import hardware.profile", CLI_LIBRARIES | OPTIONAL_LIBRARIES | {"agent", "asyncio", "serial"}),
         ("import agent.daemon.agent", CLI_LIBRARIES | OPTIONAL_LIBRARIES),
+        ("import agent.cli.status", OPTIONAL_LIBRARIES | {"asyncio", "rich", "sqlite3", "serial"}),
     ],
 )
 def test_import_loads_no_unneeded_library(statement, unwanted):

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from agent.common.events import Condition, Event, EventKind
-from agent.daemon.control_socket import ControlError
+from agent.daemon.control_client import ControlError
 from fault.catalogue import PLAIN_SID_START
 from fault.fault_world import FaultWorld, make_pdu
 

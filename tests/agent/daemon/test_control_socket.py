@@ -8,7 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from agent.daemon.control_socket import ControlError, ControlServer, ControlUnusable, send_request
+from agent.daemon.control_client import ControlError, send_request
+from agent.daemon.control_socket import ControlServer, ControlUnusable
 
 
 async def _status(request):

@@ -11,7 +11,7 @@ from fake_host import FakeHost
 import pdu
 from agent.at.transport.base import PortState
 from agent.cli.config import SETTING_CHECKS
-from agent.daemon.control_socket import AgentNotRunning
+from agent.daemon.control_client import AgentNotRunning
 from agent.diagnosis.configuration import HandlerReport, check_settings
 from agent.diagnosis.doctor import Doctor, DoctorDependencies
 from agent.fleet.module_line import LineTransport, ModuleLine

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from agent.at.transport.base import PortErrorKind, PortUnavailable
-from agent.daemon.control_socket import ControlError
+from agent.daemon.control_client import ControlError
 from agent.diagnosis.configuration import HandlerReport
 from agent.diagnosis.finding import Check, Level
 from hardware.port_users import SystemUser

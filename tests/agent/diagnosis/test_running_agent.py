@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agent.daemon.control_socket import AgentNotRunning
+from agent.daemon.control_client import AgentNotRunning
 from agent.diagnosis.doctor import Doctor
 from agent.diagnosis.finding import MODULE_CHECKS, Check, Level
 from fault.fault_world import FaultWorld, changed_module
