@@ -62,6 +62,7 @@ class HandlersConfig:
     timeout_s: PositiveFloat = 30.0
     max_age_s: PositiveFloat | None = None
     max_concurrent: Annotated[int, Limits(ge=1, le=64)] = 4
+    error_details: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

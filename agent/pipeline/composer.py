@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agent.journal.models import OutgoingMessage
 from agent.service.compose import ReplyConfig, compose
 from agent.service.profile import ServiceProfile
@@ -28,10 +30,11 @@ class MessageComposer:
 
         `sid` is that of the Command that the reply belongs to. `reference` (0 to 255) is the reference number
         of a concatenated message (23.040 9.2.3.24.1). The default destination is the service. `omitted` is
-        the number of characters that the content has lost already. Raises ComposeError if the service cannot
-        carry the content.
+        the number of characters that the content has lost already. An error reply is one message. Raises
+        ComposeError if the service cannot carry the content.
         """
-        composed = compose(content, sid, self.service, self._config, reference)
+        config = replace(self._config, max_parts=1) if error_reply else self._config
+        composed = compose(content, sid, self.service, config, reference)
         total = len(composed.parts)
         return [
             OutgoingMessage(

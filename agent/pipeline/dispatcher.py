@@ -312,13 +312,22 @@ class Dispatcher:
             case RetryLater() if attempt < MAX_ATTEMPTS and spec.repeatable:
                 await self._requeue_for_retry(row, spec, result, attempt)
             case RetryLater(reason):
-                await self._finisher.finish_failed(row, "failed", f"{reason}; not tried again", result.stderr)
+                text = self._error_text(spec, result)
+                await self._finisher.finish_failed(row, text, f"{reason}; not tried again", result.stderr)
             case Failed(reason):
-                await self._finisher.finish_failed(row, "failed", reason, result.stderr)
+                text = self._error_text(spec, result)
+                await self._finisher.finish_failed(row, text, reason, result.stderr)
             case TimedOut():
                 await self._finisher.finish_failed(
                     row, "timed out", f"ended after {timeout_s:g} s", result.stderr
                 )
+
+    def _error_text(self, spec: HandlerSpec, result: Failed | RetryLater) -> str:
+        """Return what the reply says about a failure after `ERR`: `exit 3: disk on fire`, if it may."""
+        if not self._config.error_details:
+            return "failed"
+        lines = result.stderr.splitlines() if spec.kind == "executable" else []
+        return ": ".join([result.reason.replace("exit status", "exit"), *lines[-1:]])
 
     async def _requeue_for_retry(
         self, row: CommandRow, spec: HandlerSpec, result: RetryLater, attempt: int

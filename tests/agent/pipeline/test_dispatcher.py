@@ -198,6 +198,25 @@ async def test_each_result_has_its_state_and_answer(pipeline, outcome, state, an
     assert event.severity is (Severity.INFO if state == "done" else Severity.WARNING)
 
 
+@pytest.mark.parametrize(
+    ("result", "answer"),
+    [
+        (Failed("exit status 3", stderr="mounting\ndisk on fire"), "ERR exit 3: disk on fire"),
+        (Failed("exit status 3"), "ERR exit 3"),
+        (Failed("killed by SIGSEGV", stderr="x" * 1000), "ERR killed by SIGSEGV: " + "x" * 135 + ".."),
+        (RetryLater("exit status 75", stderr="still busy"), "ERR exit 75: still busy"),
+        (TimedOut(stderr="waiting"), "ERR timed out"),
+    ],
+)
+async def test_error_answer_has_the_details_if_configured(pipeline, result, answer):
+    """Exit status and last line of standard error, in one message even if replies may have several."""
+    async with pipeline.run_dispatcher(config={"error_details": True}, reply_config=ReplyConfig(max_parts=3)):
+        pipeline.runner.plan("led", result)
+        pipeline.store_command("led on")
+        await wake_dispatcher(pipeline)
+    assert pipeline.reply_texts() == [answer]
+
+
 async def test_unknown_word_gets_one_short_answer(pipeline):
     """The answer contains at most 20 characters of the word. Other Commands are run."""
     async with pipeline.run_dispatcher():
