@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo sandbox wheel deb quick test test-long soak peers test-system crashes powercuts check format coverage bench measure fuzz hunt clean
+.PHONY: help demo sandbox wheel deb quick test test-long soak peers reference test-system crashes powercuts check format coverage bench measure fuzz hunt clean
 
 # Another interpreter has an environment of its own: PYTHON=python3.13 uses .venv-3.13.
 PYTHON ?= python3
@@ -57,6 +57,9 @@ soak: $(VENV)/.test  ## virtual days of the whole agent, checked against its pro
 	@PYTHONPATH=tests/simulation $(BIN)/python -m soak --days $(DAYS) $(if $(SEED),--seed $(SEED) --trace soak-$(SEED).trace,--seeds $(SEEDS)) $(ARGS)
 
 peers: $(VENV)/.peers  ## install other projects' clients and codecs, for the tests that are skipped without them
+
+reference: $(VENV)/.test  ## write config/REFERENCE.md: every command, exit status, key and log line
+	@$(BIN)/python tests/config/write_reference.py
 
 # Only files with such tests are looked at: reading all the others takes seconds.
 test-system: $(VENV)/.peers  ## the tests that need root and Debian programs

@@ -26,8 +26,12 @@ def at(line: str, config_path: Path, *, force: bool, quiet: bool, as_json: bool)
     modem-agent at 'AT+CPMS?'
 
     The agent sends it between two of its own commands and checks its settings afterwards. A command that may
-    have a lasting effect, such as AT+CFUN=0 or AT+CMGD=1, is executed with --force only. Exit status 1: the
-    agent asks for that option, the module refused the command or did not answer, or no agent is running.
+    have a lasting effect, such as AT+CFUN=0 or AT+CMGD=1, is executed with --force only.
+
+    \b
+    Exit status:
+    0  the module answered OK
+    1  the module refused, or did not answer; the agent asks for --force, or none is running
     """
     request = {"do": "at", "line": line} | ({"force": True} if force else {})
     try:

@@ -27,10 +27,15 @@ def config() -> None:
 @config.command(short_help="Report every error in agent.toml and the handlers.")
 @config_option
 def check(config_path: Path) -> None:
-    """Report every error in agent.toml and in the handlers it names. Exit status 2 if there is one.
+    """Report every error in agent.toml and in the handlers it names.
 
     Python handlers are loaded in a separate process, as the agent loads them. The module and a running agent
     are not touched. For a port that does not exist and a journal in memory a note is printed, not an error.
+
+    \b
+    Exit status:
+    0  the agent can start with this configuration
+    2  there is an error, or wrong usage
     """
     from agent.diagnosis.configuration import HandlerReport, check_handlers, check_settings
     from agent.journal.mounts import explain_volatile

@@ -16,7 +16,7 @@ EXIT_INTERRUPTED = 130
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="End after the scenarios; exit status 0 if all of them passed.")
+@click.option("--once", is_flag=True, help="End after the scenarios.")
 @click.option(
     "--listen",
     default=0,
@@ -29,6 +29,12 @@ def demo(listen: int, *, once: bool) -> None:
 
     Nothing outside this machine is contacted, and nothing is left behind. After the scenarios the demo prints
     the commands with which you can send a Command yourself, and shows its path until Ctrl-C.
+
+    \b
+    Exit status:
+    0    all scenarios passed
+    1    a scenario failed, or the demo could not start
+    130  ended with Ctrl-C
     """
     try:
         from agent.demo.run import run_demo

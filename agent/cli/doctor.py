@@ -72,7 +72,11 @@ def doctor(config_path: Path, *, sends: bool, bundle: Path | None, draft: Path |
     A running agent is asked, and keeps the port. Otherwise the module is asked directly, and nothing in it is
     changed. What depends on a failed check is skipped. It takes some seconds, up to ten if nothing answers.
 
-    Exit status 0: all is well; 1: something is wrong; 3: there are warnings only.
+    \b
+    Exit status:
+    0  all is well
+    1  something is wrong
+    3  there are warnings only
     """
     from agent.at.trace import Trace
     from agent.diagnosis.doctor import Doctor

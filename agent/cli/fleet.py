@@ -141,10 +141,15 @@ def fleet(
     """Simulate thousands of devices, each with this agent, and show the load on network and back end.
 
     Time is simulated. On one core a device takes about 50 ms and 200 KiB for each value of --reply-spread.
-    The exit status is 1 if a Command was lost, doubled or left without an answer.
 
     \b
     modem-agent fleet --sims 2000 --scenario outage --reply-spread 0 --reply-spread 120 --svg load.svg
+
+    \b
+    Exit status:
+    0    each Command ran once and was answered
+    1    a Command was lost, doubled or left without an answer; or the simulation failed
+    130  ended with Ctrl-C
     """
     from agent.fleet.chart import draw_chart
     from agent.fleet.fleet import FleetFailed, simulate_fleet

@@ -27,8 +27,11 @@ def decode_command(digits: tuple[str, ...], *, mo: bool, no_sca: bool, as_json: 
     \b
     modem-agent pdu decode 07914151550501F004038100F0000062203040506000026F35
 
-    Spaces between the digits are ignored. Exit status 1: the PDU is not valid; the fields before the error
-    are shown.
+    Spaces between the digits are ignored.
+
+    \b
+    Exit status:
+    1  the PDU is not valid; the fields before the error are shown
     """
     explanation = explain(" ".join(digits), direction="mo" if mo else "mt", sca=not no_sca)
     if as_json:
@@ -56,6 +59,10 @@ def encode_command(
     \b
     modem-agent pdu encode 2936 "door open"
     modem-agent pdu encode 2936 --hex 01FF7E
+
+    \b
+    Exit status:
+    1  the number or the text cannot be encoded
     """
     if (text is None) == (octets is None):
         raise click.UsageError("give either TEXT or --hex HEX")

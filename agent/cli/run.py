@@ -74,7 +74,13 @@ def run(
     """Run the agent until SIGTERM or Ctrl-C.
 
     Under systemd it reports its readiness and status, and serves the watchdog. If the port is
-    absent, busy or forbidden, it logs the reason and waits. Exit status 2: the configuration cannot work.
+    absent, busy or forbidden, it logs the reason and waits.
+
+    \b
+    Exit status:
+    0  stopped by SIGTERM or Ctrl-C
+    1  another agent has the journal, or nothing has helped the module (systemd tries again)
+    2  the configuration cannot work (systemd does not try again)
     """
     if mask and record is None:
         raise click.UsageError("--mask needs --record FILE")

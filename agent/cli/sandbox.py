@@ -184,6 +184,11 @@ def sandbox(
       curl http://127.0.0.1:8480/supersim/v1/SmsCommands -d Sim=super-sim -d Payload=ping \\
           -d CallbackUrl=http://127.0.0.1:9000/
       curl http://127.0.0.1:8480/sandbox/callbacks
+
+    \b
+    Exit status:
+    0  stopped by Ctrl-C or SIGTERM
+    1  it cannot start; with --replay also: the host sent a request that the recording lacks
     """
     if "list" in modules.faults:
         print_faults()

@@ -40,8 +40,13 @@ def send(
     The message is queued behind the replies that wait, and composed like them: at most [service] max_parts
     SMS long, and with "?" for characters that GSM 03.38 lacks unless allow_ucs2 is set. A note says so if the
     text was changed. A message that has to wait is reported at once with the reason: a network, a limit, a
-    session with the module. Exit status 0: the network accepted it. If the result takes more than five
-    minutes, the command ends with exit status 1 and the message stays queued: see modem-agent outbox.
+    session with the module. If the result takes more than five minutes, the command ends with exit status 1
+    and the message stays queued: see modem-agent outbox.
+
+    \b
+    Exit status:
+    0  the network accepted the message; with --no-wait: it is queued
+    1  refused, unknown or no result yet; or no agent is running
     """
     if (text is None) == (octets is None):
         raise click.UsageError("give either TEXT or --hex HEX")

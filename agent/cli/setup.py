@@ -60,6 +60,11 @@ def setup(
     It searches for module and SIM, asks for the service of the SIM, and shows what it is going to change. It
     keeps all else that is in agent.toml, comments included. Of the Debian package it uses the files; without
     it, from the wheel, it installs what the package would.
+
+    \b
+    Exit status:
+    0  the device is set up, or nothing had to be changed
+    1  a change failed, was declined, or needs sudo
     """
     from agent.installation.changes import SetupError, is_active
     from agent.installation.plan import Device, plan_activation, plan_files, plan_settings

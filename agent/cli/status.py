@@ -42,7 +42,9 @@ def status(config_path: Path, *, check: bool, as_json: bool) -> None:
     commands, replies number in each state: see modem-agent inbox, outbox
     overdue           tasks that have missed their deadline
 
-    Exit status 1: no agent is running; with --check also if Commands cannot be received or answered.
+    \b
+    Exit status:
+    1  no agent is running; with --check also: Commands cannot be received or answered
     """
     try:
         response = send_request(

@@ -26,61 +26,138 @@ class Severity(IntEnum):
 
 
 class EventKind(StrEnum):
-    """The words with which log lines begin. `config/README.md` explains those that an operator acts on."""
+    """The words with which log lines begin.
+
+    The docstring below each says what it means and, after "To do:", what an operator does about it. The
+    reference (`make reference`) and the man page modem-agent-log(7) are made from these docstrings.
+    """
 
     # The agent
     READY = "ready"
     """The agent has started: configuration, journal and control socket are usable."""
     WARNING = "warning"
-    """Something in the configuration or the handlers' directory is not used; the message gives the reason."""
+    """Something in the configuration or the handlers' directory is not used; the message gives the
+    reason.
+
+    To do: correct what the line names; it works without it until then.
+    """
     WATCHDOG = "watchdog"
-    """A task is past its deadline; systemd is no longer notified and will restart the agent."""
+    """A task is past its deadline; systemd is no longer notified and will restart the agent.
+
+    To do: report it with the log.
+    """
     CONTROL_SOCKET = "control socket"
-    """The control socket cannot accept clients, or it was deleted and created again."""
+    """The control socket cannot accept clients, or it or its folder was deleted and created again. If
+    systemd must create the folder, the agent restarts when it is idle.
+
+    To do: nothing. If it happens again, find what deletes the socket or its folder. "clients" in the
+    line means that the device has no file descriptors left: find the program that uses them;
+    `LimitNOFILE=`.
+    """
 
     # Connection and module
     PORT = "port"
-    """The port is absent, in use or forbidden; it is tried again with backoff."""
+    """The port is absent, busy (the line names the holder) or forbidden (the line names owner and
+    group); it is tried again with backoff.
+
+    To do: plug the module in, stop the program that the line names, or add the user to the group that
+    it names.
+    """
     PORT_CONFLICT = "port conflict"
-    """Another program reads from the port or writes to it."""
+    """Another program seems to write to the port or to read from it. Logged once in a session.
+
+    To do: install the udev rule, or stop the program that the line names.
+    """
     SESSION = "session"
     """The module is initialised and a session has begun."""
     SESSION_ENDED = "session ended"
-    """The connection to the module was lost; the next session follows."""
+    """The connection to the module was lost; the next session follows.
+
+    To do: nothing. If it happens daily, check cable and power supply.
+    """
     SESSION_FAILED = "session failed"
-    """An internal error ended the session; the next session follows."""
+    """An internal error ended the session; the next session follows.
+
+    To do: report it with the log.
+    """
     MODULE = "module"
-    """The module does not answer or cannot be initialised."""
+    """The module does not answer or cannot be initialised.
+
+    To do: nothing. If it lasts, run `sudo modem-agent doctor`; if it happens daily, check cable and
+    power supply.
+    """
     MODULE_RESTARTED = "module restarted"
-    """The module has restarted and lost its settings; they are set again."""
+    """The module has restarted and lost its settings; they are set again.
+
+    To do: nothing. If it happens often, check the power supply.
+    """
     NO_ANSWER = "no answer"
-    """An AT command timed out."""
+    """An AT command timed out.
+
+    To do: nothing. If it happens daily, check cable and power supply.
+    """
     REGISTRATION = "registration"
-    """The network registration has changed."""
+    """The network registration has changed.
+
+    To do: if the network stays away, `sudo modem-agent doctor` names the reason.
+    """
     RECOVERY = "recovery"
-    """A recovery action was taken, or was not possible for the reason given."""
+    """A recovery step and the restarts used in this hour, or the reason why the step was not taken.
+
+    To do: nothing; the keys of `[recovery]` in agent.toml decide what is allowed.
+    """
     RECOVERY_FAILED = "recovery failed"
-    """An internal error ended a recovery action."""
+    """An internal error ended a recovery action.
+
+    To do: report it with the log.
+    """
     BROWNOUT = "brownout"
-    """The module is repeatedly lost while it transmits; sending pauses."""
+    """The module is repeatedly lost while it transmits; sending pauses.
+
+    To do: use a power supply for 2 A and a shorter cable.
+    """
 
     # SIM
     SIM = "sim"
-    """Another SIM was found, or the result of a PIN attempt could not be stored."""
+    """Another SIM was found, or the result of a PIN attempt could not be stored.
+
+    To do: nothing, if you changed the SIM. If a result cannot be stored, free disk space.
+    """
     SIM_STATE_CHANGED = "SIM state changed"
-    """The module reported that its SIM was removed, inserted or locked."""
+    """The module reported that its SIM was removed, inserted or locked.
+
+    To do: if nobody touched the SIM, push it in firmly and check the power supply.
+    """
 
     # The module's message store
     FIRST_START = "first start"
-    """The journal is new and the module already holds messages."""
+    """The journal is new and the module already holds messages.
+
+    To do: nothing; `first_start = "skip"` in `[journal]` shows these messages without running any.
+    """
     READ_REFUSED = "read refused"
-    """The module refused to list or read its messages."""
+    """The module refused to list or read its messages; after 15 minutes recovery begins. Or it does not
+    answer when one slot is read, which is then skipped.
+
+    To do: nothing. If it lasts, try another SIM or module. A line about one slot has the command that
+    deletes its message.
+    """
     STORE_NEARLY_FULL = "store nearly full"
-    """Few free slots are left in the module's message store."""
+    """Few free slots are left in the module's message store.
+
+    To do: nothing. If it lasts, use another SIM: one with more room.
+    """
     STORE_FULL = "store full"
-    """The module's message store is full; it is read and emptied now."""
+    """The module's message store is full; it is read and emptied now.
+
+    To do: nothing. If it lasts, use another SIM: one with more room.
+    """
     NOT_DELETED = "not deleted"
-    """The module refused to delete a message that is stored in the journal."""
+    """The module refused to delete a message that is stored in the journal.
+
+    To do: nothing. If it lasts, delete the messages by hand: `sudo modem-agent at --force
+    AT+CMGD=SLOT`.
+    """
 
     # Received messages
     RECEIVED = "received"
@@ -96,7 +173,10 @@ class EventKind(StrEnum):
     STATUS_REPORT = "status report"
     """A status report for a sent message has arrived."""
     INCOMPLETE = "incomplete"
-    """Parts of a multipart Command did not all arrive in time."""
+    """Parts of a multipart Command did not arrive within a day after the last one.
+
+    To do: `sudo modem-agent inbox --ignored` shows the parts that arrived.
+    """
 
     # Running Commands
     RUNNING = "running"
@@ -104,13 +184,24 @@ class EventKind(StrEnum):
     DONE = "done"
     """The handler of a Command has finished."""
     FAILED = "failed"
-    """A Command has no handler or its handler failed; or a message cannot be sent."""
+    """A Command has no handler or its handler failed; or a message cannot be sent.
+
+    To do: the line has the reason. Of a handler: correct it; its standard error is in the lines
+    `handler` above.
+    """
     EXPIRED = "expired"
-    """A Command was too old and was not run."""
+    """A Command was too old and was not run.
+
+    To do: nothing; `max_age_s` in `[handlers]` is the limit. If the Command was not old, check the
+    clock of the device.
+    """
     RETRY_LATER = "retry later"
     """The handler of a Command asked for a later attempt."""
     INTERRUPTED = "interrupted"
-    """A Command was running when the agent last ended."""
+    """A Command was running when the agent last ended.
+
+    To do: nothing. The Command is not run again unless its handler is repeatable.
+    """
     NOT_STARTED = "not started"
     """A handler could not be started; the Command waits."""
     ACTION_STARTED = "action started"
@@ -118,11 +209,22 @@ class EventKind(StrEnum):
     ACTION_FINISHED = "action finished"
     """The action that follows a reply has ended."""
     HANDLER_UNUSABLE = "handler unusable"
-    """A handler or its file has a mistake and is not used; the message names the file and the remedy."""
+    """A handler or its file has a mistake and is not used; the message names the file and the remedy.
+
+    To do: correct the file, then `sudo systemctl restart modem-agent`.
+    """
     HANDLER = "handler"
-    """A line that a handler wrote to its standard error."""
+    """A line that a handler wrote to its standard error.
+
+    To do: nothing, unless the line names a right that the handler lacks: it also names the remedy.
+    """
     CANNOT_START_HANDLERS = "cannot start handlers"
-    """The device has no resources for handler processes; Commands wait."""
+    """The device has no file descriptors, memory or processes left for handlers. Commands wait for an
+    hour and then fail.
+
+    To do: find the program that uses up file descriptors, memory or processes; `LimitNOFILE=`,
+    `MemoryMax=`.
+    """
     HANDLERS_START_AGAIN = "handlers start again"
     """Handler processes can be started again."""
 
@@ -134,21 +236,45 @@ class EventKind(StrEnum):
     SENT = "sent"
     """The module has confirmed that it sent a message."""
     NOT_SENT = "not sent"
-    """A message was not sent this time; it is tried again."""
+    """A message was not sent this time; it is tried again.
+
+    To do: nothing. The line has the reason; if all replies fail, `sudo modem-agent doctor`.
+    """
     UNKNOWN = "unknown"
-    """It is not known whether a message was sent."""
+    """It is not known whether a message was sent.
+
+    To do: nothing. Do not repeat the Command: ask the device for its state instead.
+    """
     HELD = "held"
-    """Sending waits, for a network or for a rate limit."""
+    """Sending waits, for a network or for a rate limit.
+
+    To do: `sudo modem-agent status` shows the reason; the limits are keys of `[service]`.
+    """
 
     # Journal
     JOURNAL_CANNOT_COMMIT = "journal cannot commit"
-    """The journal cannot be written; nothing is deleted, run or sent until it can."""
+    """The disk is full, read-only or gone. Messages stay in the module, results of handlers wait in
+    memory, and nothing is deleted, run or sent.
+
+    To do: free disk space, or mount the disk again; no restart is needed.
+    """
     JOURNAL_COMMITS_AGAIN = "journal commits again"
     """The journal can be written again."""
     JOURNAL_DAMAGED = "journal damaged"
-    """The journal file was damaged, deleted or replaced; the message names the remedy."""
+    """The damaged file was set aside as `journal.db.damaged-DATE` (the newest three are kept), and a
+    new journal has every row that could be read; the line says what is lost. Also logged when the
+    journal was deleted or replaced while the agent was running: it was restored and nothing is lost.
+
+    To do: check the SD card or disk; delete the set-aside files when they are no longer needed.
+    """
     JOURNAL_VOLATILE = "journal in memory"
-    """The journal does not survive a loss of power; the message names the file system."""
+    """The journal is on a file system that loses its content with the power (tmpfs, ramfs, or an
+    overlay with its upper directory on one, as raspi-config sets it up): Commands and replies may be
+    lost, and a Command may run twice.
+
+    To do: set `path` in `[journal]` to a folder on a disk; `allow_volatile = true` silences the
+    warning.
+    """
     PRUNED = "pruned"
     """Old rows were deleted from the journal."""
 

@@ -1,4 +1,4 @@
-"""Man pages and shell completion, generated from the commands of click and from the annotated agent.toml."""
+"""Man pages and shell completion, generated from the commands of click and from `descriptions`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from collections.abc import Iterator, Mapping
 import click
 from click.shell_completion import get_completion_class
 
+from agent.installation.descriptions import (
+    read_description,
+    read_events,
+    read_exit_statuses,
+    read_settings,
+)
+
 PROGRAM = "modem-agent"
 COMPLETION_FILES = {
     "bash": "bash-completion/completions/modem-agent",
@@ -16,9 +23,7 @@ COMPLETION_FILES = {
     "fish": "fish/vendor_completions.d/modem-agent.fish",
 }
 """Where each shell looks for completions, below /usr/share."""
-_COMMON_SECTIONS = """\
-.SH EXIT STATUS
-0 for success, 1 for a failure, 2 for a usage or a configuration that cannot work.
+_FILES_SECTION = """\
 .SH FILES
 .TP
 .I /etc/modem-agent/agent.toml
@@ -34,17 +39,18 @@ The journal: received Commands and replies.
 
 
 def make_manual_pages(group: click.Group, version: str, config_text: str) -> dict[str, str]:
-    """Return the man pages by file name: one for each command, and one for the keys of agent.toml."""
+    """Return the man pages by file name: one for each command, one for agent.toml and one for the log."""
     context = click.Context(group, info_name=PROGRAM, **group.context_settings)
     pages = dict(_make_command_pages(context, version))
     pages[f"{PROGRAM}.toml.5"] = _make_config_page(config_text, version)
+    pages[f"{PROGRAM}-log.7"] = _make_log_page(version)
     return pages
 
 
 def _make_command_pages(context: click.Context, version: str) -> Iterator[tuple[str, str]]:
     command = context.command
     name = context.command_path.replace(" ", "-")
-    help_text = textwrap.dedent(command.help or "").strip()
+    help_text = read_description(command)
     summary = command.get_short_help_str(limit=200).rstrip(".")
     lines = [
         f'.TH {name.upper()} 1 "" "{PROGRAM} {version}"',
@@ -60,7 +66,7 @@ def _make_command_pages(context: click.Context, version: str) -> Iterator[tuple[
     lines.append(".SH OPTIONS")  # there is --help at least
     for names, text in records:
         lines += [".TP", rf"\fB{_escape(names)}\fR", _escape(text)]
-    related = [f"{PROGRAM}(1)", f"{PROGRAM}.toml(5)"]
+    related = [f"{PROGRAM}(1)", f"{PROGRAM}.toml(5)", f"{PROGRAM}-log(7)"]
     if isinstance(command, click.Group):
         lines.append(".SH COMMANDS")
         for child_name in command.list_commands(context):
@@ -70,9 +76,12 @@ def _make_command_pages(context: click.Context, version: str) -> Iterator[tuple[
             lines += [".TP", rf"\fB{_escape(child_name)}\fR", _escape(child.get_short_help_str(limit=200))]
             related.append(f"{name}-{child_name}(1)")
             yield from _make_command_pages(child_context, version)
+    lines.append(".SH EXIT STATUS")
+    for status, meaning in read_exit_statuses(command).items():
+        lines += [".TP", str(status), _escape(meaning)]
     related = [page for page in related if page != f"{name}(1)"]
     see_also = [".SH SEE ALSO", *(_escape(page) + "," for page in related[:-1]), _escape(related[-1])]
-    yield f"{name}.1", "\n".join([*lines, _COMMON_SECTIONS.rstrip(), *see_also, ""])
+    yield f"{name}.1", "\n".join([*lines, _FILES_SECTION.rstrip(), *see_also, ""])
 
 
 def _make_paragraphs(text: str) -> Iterator[str]:
@@ -88,26 +97,43 @@ def _make_paragraphs(text: str) -> Iterator[str]:
 
 
 def _make_config_page(text: str, version: str) -> str:
-    """Return the man page of the annotated agent.toml: each key with the comment above it."""
+    """Return the man page of the annotated agent.toml: each key with values, default and comment."""
     lines = [
         f'.TH {PROGRAM.upper()}.TOML 5 "" "{PROGRAM} {version}"',
         ".SH NAME",
         rf"{PROGRAM}.toml \- configuration of {PROGRAM}, /etc/modem\-agent/agent.toml",
         ".SH DESCRIPTION",
     ]
-    comment: list[str] = []
-    for line in [*text.splitlines(), ""]:
-        if re.match(r"#?\w+ = ", line):
-            lines += [".TP", rf"\fB{_escape(line.removeprefix('#'))}\fR", *map(_escape, comment)]
-            comment = []
-        elif line.startswith("#"):
-            comment.append(line.removeprefix("#").strip())
-        else:
-            lines += map(_escape, comment)
-            comment = []
-            if line.startswith("["):
-                lines.append(f'.SH "{line}"')
+    table = ""
+    for group in read_settings(text):
+        if group.table != table:
+            table = group.table
+            lines.append(f'.SH "[{table}]"')
+        for number, setting in enumerate(group.settings):
+            tag = rf"\fB{_escape(setting.name)}\fR: {_escape(setting.summary)}"
+            lines += [".TQ" if number else ".TP", tag]
+        lines += map(_escape, group.comment)
     return "\n".join([*lines, ".SH SEE ALSO", rf".BR {PROGRAM} (1)", ""])
+
+
+def _make_log_page(version: str) -> str:
+    """Return the man page of the log lines: what each means and what to do about it."""
+    lines = [
+        f'.TH {PROGRAM.upper()}-LOG 7 "" "{PROGRAM} {version}"',
+        ".SH NAME",
+        rf"{PROGRAM}-log \- log lines of {PROGRAM}, and what to do about them",
+        ".SH DESCRIPTION",
+        "Read the log with journalctl \\-u modem\\-agent. A line begins with one of these words:",
+    ]
+    topic = ""
+    for event in read_events():
+        if event.topic != topic:
+            topic = event.topic
+            lines.append(f'.SH "{topic.upper()}"')
+        lines += [".TP", rf"\fB{_escape(event.kind)}\fR", _escape(event.meaning)]
+        if event.to_do:
+            lines.append(_escape(f"What to do: {event.to_do}"))
+    return "\n".join([*lines, ".SH SEE ALSO", rf".BR {PROGRAM} (1),", rf".BR {PROGRAM}.toml (5)", ""])
 
 
 def make_completions(group: click.Group) -> Mapping[str, str]:

@@ -1,18 +1,6 @@
-from pathlib import Path
-
 import pytest
 
 from agent.common.events import Event, EventKind, Severity, escape_unprintable, mask_number
-
-CONFIG_README = Path(__file__).parents[3] / "config/README.md"
-SELF_EXPLANATORY_KINDS = {
-    *("ready", "session", "registration", "sim", "SIM state changed", "pruned", "warning", "handler"),
-    *("received", "part", "duplicate", "already stored", "ignored", "status report", "running", "done"),
-    *("failed", "expired", "retry later", "interrupted", "not started", "action started"),
-    *("action finished", "handlers start again", "queued", "sending", "sent", "not sent", "unknown"),
-    *("journal commits again", "session failed", "recovery failed"),
-}
-"""Kinds that an operator need not act on, or whose message says everything."""
 
 
 @pytest.mark.parametrize(
@@ -87,13 +75,3 @@ def test_severities_are_levels_of_logging():
 def test_telephone_numbers_are_masked(number, shown):
     """Logs are attached to bug reports, so they show three digits at most."""
     assert mask_number(number) == shown
-
-
-def test_operator_table_explains_each_kind():
-    """config/README.md has a row for each kind of log line that an operator may have to act on."""
-    documented = set()
-    for line in CONFIG_README.read_text().splitlines():
-        if line.startswith("| `"):
-            documented |= set(line.split("|")[1].replace("`", "").strip().split(", "))
-    assert {kind.value for kind in EventKind} - SELF_EXPLANATORY_KINDS - documented == set()
-    assert {kind.value for kind in EventKind} >= SELF_EXPLANATORY_KINDS

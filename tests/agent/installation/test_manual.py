@@ -20,6 +20,8 @@ def test_every_command_has_a_page_with_its_options():
     """Also the commands below `config` and `pdu`."""
     page = PAGES["modem-agent-config-check.1"]
     assert r"\fB\-\-config FILE\fR" in page
+    assert "\n.TP\n2\nthere is an error, or wrong usage\n" in page
+    assert "Exit status:" not in page
     assert PAGES["modem-agent-sandbox.1"].count(".TP") > 10
     for name in group.list_commands(click.Context(group)):
         assert f"modem-agent-{name}.1" in PAGES
@@ -31,15 +33,15 @@ def test_every_key_is_in_the_page_of_the_configuration():
     for table, keys in tomllib.loads(CONFIG.read_text()).items():
         assert f'.SH "[{table}]"' in page
         for key in keys:
-            assert rf"\fB{key} = " in page
+            assert rf"\fB{key}\fR: " in page
     assert "Retention of message texts, in days." in page
-    assert r"\fBallow_ucs2 = false" in page  # shown in agent.toml as a comment
+    assert r"\fBallow_ucs2\fR: true or false; default: false" in page  # shown in agent.toml as a comment
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_no_text_is_taken_for_a_request_of_roff(name):
     """A line of text never begins with a dot or a quote."""
-    requests = {"TH", "SH", "B", "BR", "I", "TP", "PP", "nf", "fi"}
+    requests = {"TH", "SH", "B", "BR", "I", "TP", "TQ", "PP", "nf", "fi"}
     for line in PAGES[name].splitlines():
         assert not line.startswith("'")
         if line.startswith("."):
