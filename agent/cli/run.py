@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from agent.cli.common import (
     load_sim_pin,
     make_port_opener,
 )
-from agent.common.config import ConfigError
+from agent.common.config import ConfigError, load_config
 from agent.common.events import Event, EventKind
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def run(
     """Run the agent until SIGTERM or Ctrl-C.
 
     Under systemd it reports its readiness and status, and serves the watchdog. If the port is
-    absent, busy or forbidden, it logs the reason and waits.
+    absent, busy or forbidden, it logs the reason and waits. SIGHUP (systemctl reload) makes it
+    read handlers and agent.toml again without disturbing what runs; the log names the keys that need a restart.
 
     \b
     Exit status:
@@ -114,6 +116,7 @@ def run(
         exit_with_errors(*error.errors, exit_status=EXIT_CONFIG)
     dependencies = Dependencies(
         opener=open_port,
+        read_config=partial(load_config, config_path),
         pin=pin,
         notify=make_notifier(os.environ),
         watchdog_interval_s=read_watchdog_interval_s(os.environ, os.getpid()),
@@ -133,6 +136,8 @@ def run(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, agent.stop)
+        # A terminal that closes sends SIGHUP as well: then nobody would know of an agent that goes on.
+        loop.add_signal_handler(signal.SIGHUP, agent.stop if os.isatty(STDERR_FD) else agent.reload)
         await agent.run()
 
     try:

@@ -41,6 +41,16 @@ class EventKind(StrEnum):
 
     To do: correct what the line names; it works without it until then.
     """
+    RELOADED = "reloaded"
+    """Handlers and the table `[handlers]` were read again (`systemctl reload modem-agent`).
+
+    To do: correct the files that the line names, and restart the agent if it names keys that need it.
+    """
+    NOT_RELOADED = "not reloaded"
+    """agent.toml or the folder of handlers cannot be read again; everything stays as it was.
+
+    To do: correct what the line names and reload again.
+    """
     WATCHDOG = "watchdog"
     """A task is past its deadline; systemd is no longer notified and will restart the agent.
 
@@ -211,7 +221,7 @@ class EventKind(StrEnum):
     HANDLER_UNUSABLE = "handler unusable"
     """A handler or its file has a mistake and is not used; the message names the file and the remedy.
 
-    To do: correct the file, then `sudo systemctl restart modem-agent`.
+    To do: correct the file, then `sudo systemctl reload modem-agent`.
     """
     HANDLER = "handler"
     """A line that a handler wrote to its standard error.

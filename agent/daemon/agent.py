@@ -18,6 +18,7 @@ from agent.common.watchdog import DeadlineMonitor
 from agent.daemon.components import Components
 from agent.daemon.dependencies import Dependencies
 from agent.daemon.event_stream import EventStream
+from agent.daemon.reload import Reloader, log_mistakes
 from agent.handlers.registry import HandlerRegistry, load_registry
 from agent.handlers.runner import Runner
 from agent.journal.executor import retry_until_committed
@@ -56,6 +57,7 @@ class Agent:
         self._emit = emit
         self._dependencies = dependencies or Dependencies()
         self._stop_requested = asyncio.Event()
+        self._reload_requested = asyncio.Event()
         self._exit_reason = ""
         self.components: Components | None = None
         """The connected objects, from the time when the handlers are loaded."""
@@ -63,6 +65,10 @@ class Agent:
     def stop(self) -> None:
         """Request that `run` returns. May be called at any time in the thread of the event loop."""
         self._stop_requested.set()
+
+    def reload(self) -> None:
+        """Request that handlers and agent.toml are read again; `agent.daemon.reload` says what is taken."""
+        self._reload_requested.set()
 
     async def run(self) -> None:
         """Run until `stop`.
@@ -99,19 +105,20 @@ class Agent:
                 registry = await run_unless_stopped(self._stop_requested, self._load_handlers(runner))
                 if registry is None:
                     return
+                handlers = Handlers(registry, runner, self._config.handlers)
                 components = self.components = Components(
                     config=self._config,
                     dependencies=dependencies,
                     runtime=runtime,
                     journal=journal,
-                    handlers=Handlers(registry, runner),
+                    handlers=handlers,
                     conditions=conditions,
                     request_exit=self._request_exit,
                 )
                 components.control_server.add_stream("events", emit.follow)
                 await components.control_server.start()
                 stack.push_async_callback(components.control_server.stop)
-                await self._run_tasks(runtime, journal, components, runner)
+                await self._run_tasks(runtime, journal, components, handlers)
         finally:
             journal.close()
         if self._exit_reason:
@@ -120,11 +127,7 @@ class Agent:
     async def _load_handlers(self, runner: Runner) -> HandlerRegistry:
         """Load the handler files. Those that cannot be used are logged; the agent starts without them."""
         registry = await load_registry(self._config.handlers.directory, runner)
-        for errors in registry.unusable.values():
-            for error in errors:  # not throttled: the sentences may differ by a number only
-                self._emit(Event(EventKind.HANDLER_UNUSABLE, error, severity=Severity.ERROR))
-        for warning in registry.warnings:
-            self._emit(Event(EventKind.WARNING, warning, severity=Severity.WARNING))
+        log_mistakes(registry, self._emit)
         return registry
 
     def _request_exit(self, reason: str) -> None:
@@ -133,14 +136,23 @@ class Agent:
         self.stop()
 
     async def _run_tasks(
-        self, runtime: Runtime, journal: Journal, components: Components, runner: Runner
+        self, runtime: Runtime, journal: Journal, components: Components, handlers: Handlers
     ) -> None:
         dispatcher, supervisor = components.dispatcher, components.supervisor
         async with asyncio.TaskGroup() as group:
             supervisor_task = group.create_task(self._run_supervisor(runtime, components), name="supervisor")
             dispatcher_task = group.create_task(dispatcher.run(), name="dispatcher")
             maintenance = self._run_maintenance(runtime, journal, components.command_store.parts)
+            reloader = Reloader(
+                config=self._config,
+                read_config=self._dependencies.read_config or (lambda: self._config),
+                handlers=handlers,
+                emit=self._emit,
+                notify=self._dependencies.notify,
+                on_replaced=dispatcher.wake,
+            )
             background = [
+                group.create_task(reloader.run(self._reload_requested), name="reload"),
                 group.create_task(maintenance, name="maintenance"),
                 group.create_task(self._run_checks(runtime, components), name="checks"),
             ]
@@ -153,7 +165,7 @@ class Agent:
             dispatcher.stop()
             supervisor.stop()
             await asyncio.wait((supervisor_task, dispatcher_task), timeout=HANDLER_SHUTDOWN_S)
-            await runner.close()
+            await handlers.runner.close()
             await asyncio.wait((supervisor_task, dispatcher_task), timeout=TASK_SHUTDOWN_S)
             for task in (supervisor_task, dispatcher_task):
                 # A journal that cannot commit may block it. The next start recovers as after a crash.

@@ -7,9 +7,9 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
+import pdu
 from agent.at.client import AtClient
 from agent.at.transport.open import make_opener
 from agent.at.transport.port_opener import PortOpener
@@ -50,8 +50,9 @@ from agent.pipeline.send_state import SendState
 from agent.pipeline.sender import Sender
 from agent.recovery.executor import ModuleUsers, RecoveryExecutor, RecoveryOptions
 from agent.recovery.policy import RecoveryPolicy
-from agent.service.classify import classify
+from agent.service.classify import MessageHistory, classify
 from agent.service.compose import ReplyConfig
+from agent.service.message import ReceivedMessage
 from agent.service.profile import SERVICE_PROFILES
 from agent.version import VERSION
 from hardware.identify import PortInfo
@@ -117,7 +118,6 @@ class Components:
             stores=stores,
             handlers=handlers,
             composer=composer,
-            config=config.handlers,
             on_reply_queued=self._send_state.reply_queued.set,
             format_status=self._format_status_line,
         )
@@ -237,9 +237,7 @@ class Components:
             runtime=self.runtime,
             modem=modem,
             command_store=self.command_store,
-            classify=partial(
-                classify, service=self._service, handled_ports=self._handlers.registry.handled_ports
-            ),
+            classify=self._classify,
             on_stored=self.dispatcher.wake,
             describe_port_users=self._describe_port_users,
             run_on_first_start=self._config.journal.first_start == "run",
@@ -253,6 +251,10 @@ class Components:
             on_reply_settled=self._on_reply_settled,
         )
         return Session(modem, receiver, sender)
+
+    def _classify(self, message: pdu.Tpdu, raw: str, history: MessageHistory) -> ReceivedMessage:
+        """Decide what a message is. The ports that handlers ask for may change with a reload."""
+        return classify(message, raw, history, self._service, self._handlers.registry.handled_ports)
 
     def _describe_port_users(self) -> str:
         """Return a sentence about other users of the port. It reads /proc and may block."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from agent.at.client import AtClient
 from agent.at.trace import Trace
 from agent.at.transport.base import TransportOpener
+from agent.common.config import Config
 from agent.common.events import EventSink
 from agent.common.runtime import DbExecutor
 from agent.common.sd_notify import SdNotify
@@ -55,6 +56,8 @@ class Dependencies:
     runtime_directories: tuple[Path, ...] = ()
     """The directories that systemd creates at each start of the service."""
     trace: Trace | None = None
+    read_config: Callable[[], Config] | None = None
+    """Reads agent.toml again for a reload, raises ConfigError; None: there is no file that could change."""
     pin: Pin | None = None
     """The PIN of the SIM, from the credential or file that holds it."""
     power: PowerSwitch | None = None

@@ -269,7 +269,7 @@ def _judge_settings(report: ConfigReport) -> Finding:
 def _judge_handlers(report: HandlerReport) -> Finding:
     if report.errors:
         first, *others = report.errors
-        step = "correct it, then modem-agent config check; sudo systemctl restart modem-agent"
+        step = "correct it, then modem-agent config check; sudo systemctl reload modem-agent"
         return Finding(Check.HANDLERS, Level.WRONG, first, step, tuple(others))
     reason = f"handlers for {', '.join(report.triggers)}"
     if report.notes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from agent.common.events import EventSink
@@ -27,6 +27,9 @@ class InProcessRunner:
     async def load(self, file: Path) -> list[HandlerDeclaration]:
         """Return the handler of the fleet."""
         return [HandlerDeclaration(HANDLER_WORD, words=(HANDLER_WORD,))]
+
+    def activate(self, files: Iterable[Path]) -> None:
+        """Do nothing: the handler never changes."""
 
     async def run(self, spec: HandlerSpec, command: Command, timeout_s: float) -> HandlerResult:
         """Run the handler."""

@@ -88,6 +88,8 @@ class HandlerManager:
         """All child processes that have not ended, by pid."""
         self._workers: dict[bytes, WorkerProcess] = {}
         """The worker for the next Command of a file, by path."""
+        self._successors: dict[bytes, WorkerProcess] = {}
+        """The worker of a file that was read again while it had one, by path; `activate` puts it in place."""
         self._background_outputs: list[OutputBuffer] = []
         self._serving = True
         self._grace_s = 0.0
@@ -112,6 +114,8 @@ class HandlerManager:
                 self._start_executable(frame)
             case b"load" | b"call":
                 self._dispatch_to_worker(frame)
+            case b"activate":
+                self._activate(split_nul(frame["paths"]))
             case b"cancel":
                 for process in self._processes.values():
                     if process.request_id == frame["request_id"]:
@@ -144,16 +148,21 @@ class HandlerManager:
         )
 
     def _dispatch_to_worker(self, frame: Frame) -> None:
-        worker = self._workers.get(frame["path"])
-        if worker is not None and frame["verb"] == b"load":
-            self._recycle(worker)
-            worker = None
-        if worker is None:
+        path = frame["path"]
+        worker = self._workers.get(path)
+        if worker is None or frame["verb"] == b"load":
             try:
-                worker = self._start_worker(frame)
+                started = self._start_worker(frame)
             except OSError as error:
                 self._send_not_started(frame, error)
                 return
+            if worker is None:
+                self._workers[path] = started
+            else:
+                if (other := self._successors.get(path)) is not None:
+                    self._recycle(other)
+                self._successors[path] = started
+            worker = started
         worker.request_id = frame["request_id"]
         worker.pending_call = frame if frame["verb"] == b"call" else None
         if worker.is_loaded:
@@ -175,8 +184,24 @@ class HandlerManager:
             lambda: process_tree.kill_tree(pid),  # without its pipes, the worker is useless
         )
         worker = WorkerProcess(path, pid, deadline, channel, self._log_forwarder(log, path))
-        self._processes[pid] = self._workers[path] = worker
+        self._processes[pid] = worker
         return worker
+
+    def _activate(self, paths: list[bytes]) -> None:
+        """Let the files that were read again have their new workers, and end those of all other files.
+
+        A worker that is busy ends after its Command.
+        """
+        replaced = [
+            worker for path, worker in self._workers.items() if path in self._successors or path not in paths
+        ]
+        self._workers.update(self._successors)
+        self._successors.clear()
+        for worker in replaced:
+            if worker.request_id:
+                self._unregister_worker(worker)
+            else:
+                self._recycle(worker)
 
     def _send_call(self, worker: WorkerProcess) -> None:
         """Send the worker its pending call and start its time limit."""
@@ -221,9 +246,12 @@ class HandlerManager:
         worker.request_id = b""
         worker.deadline = None
         if message["verb"] == b"load_failed" or (
-            message["verb"] != b"loaded" and self._needs_recycling(worker)
+            message["verb"] != b"loaded" and (self._is_replaced(worker) or self._needs_recycling(worker))
         ):
             self._recycle(worker)
+
+    def _is_replaced(self, worker: WorkerProcess) -> bool:
+        return self._workers.get(worker.path) is not worker
 
     def _needs_recycling(self, worker: WorkerProcess) -> bool:
         """Return True if the worker has grown too much or has too many children."""
@@ -242,8 +270,9 @@ class HandlerManager:
 
     def _unregister_worker(self, worker: WorkerProcess) -> None:
         """Send no further Commands to this worker."""
-        if self._workers.get(worker.path) is worker:
-            del self._workers[worker.path]
+        for workers in (self._workers, self._successors):
+            if workers.get(worker.path) is worker:
+                del workers[worker.path]
 
     # The end of processes
 
@@ -309,7 +338,7 @@ class HandlerManager:
         """End all descendants: with SIGTERM and a delay if the agent stops, at once if it was killed."""
         own_pid = os.getpid()
         if self._grace_s:
-            for worker in list(self._workers.values()):
+            for worker in (*self._workers.values(), *self._successors.values()):
                 if not worker.request_id:
                     self._recycle(worker)  # a worker may ignore SIGTERM, but not the end of its input
             for pid in process_tree.descendants(own_pid):

@@ -103,6 +103,11 @@ class ManagerClient(asyncio.Protocol):
         finally:
             self._pending.pop(request_id, None)
 
+    def send(self, frame: Frame) -> None:
+        """Send a request that has no response. A manager that is gone does not get it."""
+        if not self.is_gone:
+            self._send(frame)
+
     def _send(self, frame: Frame) -> None:
         if self._transport is not None:
             self._transport.write(encode_frame(frame))

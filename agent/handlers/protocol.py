@@ -2,8 +2,8 @@
 
 The value `verb` of a frame is its kind; `request_id` connects a response with its request.
 
-From the agent: `run_executable`, `load` (a Python file), `call` (a function of a Python file), `cancel` (a
-request), `stop`.
+From the agent: `run_executable`, `load` (a Python file), `activate` (use the files as they were loaded last),
+`call` (a function of a Python file), `cancel` (a request), `stop`.
 
 From the manager: `ready` (once, at its start), `log` (one line of a handler), `not_started` (with the errno),
 `exited` (with status and output), `timed_out`. It forwards the frames of workers: `declaration` (one handler
@@ -108,6 +108,11 @@ def _encode_arguments(parts: Iterable[str]) -> bytes:
 def load_request(path: bytes, timeout_s: float) -> Frame:
     """Return the request to load a Python file into a worker."""
     return {"verb": b"load", "path": path, "load_timeout": encode_seconds(timeout_s)}
+
+
+def activate_request(paths: Iterable[bytes]) -> Frame:
+    """Return the request to use the last loaded version of these Python files, and no other file."""
+    return {"verb": b"activate", "paths": join_nul(list(paths))}
 
 
 def call_request(

@@ -1,7 +1,7 @@
 """All handlers, and the choice of the handler for a Command.
 
-The registry is built once, at the start, from the directory and the declarations of its Python files. The
-choice is a lookup in tables: no part of a Command ever becomes part of a path. A handler that cannot be used
+The registry is built at the start and at each reload, from the directory and the declarations of its Python
+files. The choice is a lookup in tables: no part of a Command ever becomes part of a path. A handler that cannot be used
 keeps its words, so that its Commands fail and go to no other handler.
 """
 
@@ -108,6 +108,10 @@ class HandlerRegistry:
         """Return the handler with that name, as the journal stores it; None if it is gone."""
         return next((spec for spec in self.specs if spec.name == name), None)
 
+    def functions_of(self, file: Path) -> list[HandlerSpec]:
+        """Return the handlers of a Python file."""
+        return [spec for spec in self.specs if spec.kind == "python" and spec.file == file]
+
     def match(self, command: Command) -> HandlerSpec | None:
         """Return the handler for a Command; None if there is none. It cannot be used if it has an `error`."""
         if command.port is not None:
@@ -144,9 +148,12 @@ def _json_object_keys(text: str) -> Iterable[str]:
     return decoded if isinstance(decoded, dict) else ()
 
 
-async def load_registry(directory: Path, runner: Runner) -> HandlerRegistry:
+async def load_registry(
+    directory: Path, runner: Runner, previous: HandlerRegistry | None = None
+) -> HandlerRegistry:
     """Read the directory and load its Python files.
 
+    A Python file that cannot be loaded keeps the handlers that it has in `previous`, the registry in use.
     Raises HandlerConfigError if there is no directory, and ResourceExhausted if the host cannot load a file
     now.
     """
@@ -159,7 +166,14 @@ async def load_registry(directory: Path, runner: Runner) -> HandlerRegistry:
         strict=True,
     ):
         if isinstance(loaded, HandlerLoadError):
-            errors[file.name].append(f"{loaded}; correct the file, or begin its name with _ to leave it out")
+            kept = [] if previous is None else previous.functions_of(file)
+            specs += kept
+            advice = (
+                "the version that was loaded before stays in use; correct the file and reload"
+                if kept
+                else "correct the file, or begin its name with _ to leave it out"
+            )
+            errors[file.name].append(f"{loaded}; {advice}")
         elif not loaded:
             warnings.append(f"{file} has no @handler; if other files import it, begin its name with _")
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -55,7 +55,13 @@ class Runner(Protocol):
     """Loads and runs handlers. A simulation has an implementation without processes."""
 
     async def load(self, file: Path) -> list[HandlerDeclaration]:
-        """Return the handlers that a Python file declares. Raises HandlerLoadError, ResourceExhausted."""
+        """Return the handlers that a Python file declares. Raises HandlerLoadError, ResourceExhausted.
+
+        If the file was loaded before, that version is used until `activate`.
+        """
+
+    def activate(self, files: Iterable[Path]) -> None:
+        """Use these Python files as they were loaded last. What is running ends with the earlier version."""
 
     async def run(self, spec: HandlerSpec, command: Command, timeout_s: float) -> HandlerResult:
         """Run a handler for a Command. Failures are results, not exceptions. Cancelling kills the run."""
@@ -97,7 +103,7 @@ class ProcessRunner:
         self._logged_remedies: set[tuple[str, str]] = set()
 
     async def load(self, file: Path) -> list[HandlerDeclaration]:
-        """Load the file into a worker, which stays for Commands.
+        """Load the file into a worker, which stays for Commands. An earlier one is used until `activate`.
 
         Raises HandlerLoadError, ResourceExhausted.
         """
@@ -124,6 +130,11 @@ class ProcessRunner:
                 raise ResourceExhausted(f"{file}: its process {protocol.describe_failure(response)}")
             case _:
                 raise HandlerLoadError(f"{file} cannot be loaded: {protocol.describe_failure(response)}")
+
+    def activate(self, files: Iterable[Path]) -> None:
+        """Use these Python files as they were loaded last, and end the workers of all others."""
+        if self._manager is not None:
+            self._manager.send(protocol.activate_request(os.fsencode(file) for file in files))
 
     async def run(self, spec: HandlerSpec, command: Command, timeout_s: float) -> HandlerResult:
         """Run a handler for a Command. Cancelling kills the run."""

@@ -145,7 +145,7 @@ def _find_function(module: ModuleType, name: str, *, action: bool) -> Callable[[
         if declaration.name == name:
             return declaration.function
     raise HandlerContractError(
-        f"the file has changed and no longer has the handler {name}: restart modem-agent"
+        f"the file has changed and no longer has the handler {name}: reload modem-agent"
     )
 
 

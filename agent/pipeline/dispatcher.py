@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from agent.common.backoff import Backoff
-from agent.common.config import HandlersConfig
 from agent.common.events import EventKind, Severity
 from agent.common.runtime import Runtime
 from agent.handlers import builtin
@@ -76,7 +75,6 @@ class Dispatcher:
         stores: JournalStores,
         handlers: Handlers,
         composer: MessageComposer,
-        config: HandlersConfig,
         on_reply_queued: Callable[[], None],
         format_status: Callable[[], str],
     ) -> None:
@@ -89,9 +87,10 @@ class Dispatcher:
         self._db = runtime.db
         self._deadlines = runtime.deadlines
         self._command_store = stores.command_store
+        self._handlers = handlers
         self._registry = handlers.registry
+        """The handlers by which the Commands are queued."""
         self._runner = handlers.runner
-        self._config = config
         self._finisher = CommandFinisher(
             runtime=runtime,
             command_store=stores.command_store,
@@ -115,7 +114,6 @@ class Dispatcher:
             runtime=runtime,
             action_store=stores.action_store,
             handlers=handlers,
-            default_timeout_s=config.timeout_s,
             resource_backoff=self._resource_backoff,
             wake=self.wake,
         )
@@ -173,9 +171,12 @@ class Dispatcher:
         Return the seconds until the next one may start, or None if none of them waits for a time.
         """
         delays = []
+        if self._registry is not self._handlers.registry:  # reloaded: what waits goes to the new handlers
+            self._registry = self._handlers.registry
+            self._queues = HandlerQueues()
         await self._enqueue_new()
         for key, command_id in self._queues.heads():
-            if self._stopping or len(self._active_queues) >= self._config.max_concurrent:
+            if self._stopping or len(self._active_queues) >= self._handlers.config.max_concurrent:
                 break
             if key.queue not in self._active_queues and (
                 delay := await self._start_command(key, command_id, task_group)
@@ -214,7 +215,7 @@ class Dispatcher:
         if delay > 0:
             return delay
         row = await retry_until_committed(self._runtime, self._command_store.get_pending, command_id)
-        if self._stopping:
+        if self._stopping or self._registry is not self._handlers.registry:
             return 0.0
         self._queues.pop(key)
         if row is not None:
@@ -257,7 +258,7 @@ class Dispatcher:
             self._runtime.wall_clock(),
             _now(),
         )
-        limit = self._config.max_age_s if spec is None or spec.max_age_s is None else spec.max_age_s
+        limit = self._handlers.config.max_age_s if spec is None or spec.max_age_s is None else spec.max_age_s
         return age is not None and limit is not None and age > limit
 
     async def _finish_without_handler(self, row: CommandRow, command: Command, handler_error: str) -> None:
@@ -296,7 +297,7 @@ class Dispatcher:
             )
             await self._finisher.finish_done(row, spec, answer)
             return
-        timeout_s = self._config.timeout_s if spec.timeout_s is None else spec.timeout_s
+        timeout_s = self._handlers.config.timeout_s if spec.timeout_s is None else spec.timeout_s
         self._deadlines.expect_within(_task_name(row), timeout_s + HANDLER_DEADLINE_GRACE_S)
         result = await self._runner.run(spec, command, timeout_s)
         self._deadlines.clear(_task_name(row))

@@ -34,7 +34,12 @@ class HandlerQueues:
         self._queues.setdefault(key, deque()).append(command_id)
 
     def prepend(self, key: HandlerKey, command_id: int) -> None:
-        """Put a Command that has to be tried again at the front of its queue."""
+        """Put a Command that has to be tried again at the front of its queue.
+
+        Commands with ids above `newest_id` are still to be read from the journal, and this is one of them.
+        """
+        if command_id > self.newest_id:
+            return
         self._queues.setdefault(key, deque()).appendleft(command_id)
 
     def heads(self) -> list[tuple[HandlerKey, int]]:

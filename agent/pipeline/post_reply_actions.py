@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from agent.common.config import HandlersConfig
 from agent.common.events import Event, EventKind
 from agent.common.runtime import Runtime
 from agent.handlers.api import Command
@@ -28,12 +29,18 @@ HANDLER_DEADLINE_GRACE_S = 120.0
 """Time that the watchdog allows beyond a handler's timeout: the handler process may have to be replaced."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Handlers:
-    """The handlers, and the runner that runs them in handler processes."""
+    """The handlers with their limits, which a reload replaces, and the runner that runs them in processes."""
 
     registry: HandlerRegistry
     runner: Runner
+    config: HandlersConfig
+
+    def replace(self, registry: HandlerRegistry, config: HandlersConfig) -> None:
+        """Use these handlers from now on. What is running ends with the code and the limits it began with."""
+        self.registry, self.config = registry, config
+        self.runner.activate({spec.file for spec in registry.specs if spec.kind == "python" and spec.file})
 
 
 class PostReplyActions:
@@ -45,16 +52,13 @@ class PostReplyActions:
         runtime: Runtime,
         action_store: ActionStore,
         handlers: Handlers,
-        default_timeout_s: float,
         resource_backoff: ResourceBackoff,
         wake: Callable[[], None],
     ) -> None:
         """`wake` makes the dispatcher call `start_ready` again."""
         self._runtime = runtime
         self._action_store = action_store
-        self._registry = handlers.registry
-        self._runner = handlers.runner
-        self._default_timeout_s = default_timeout_s
+        self._handlers = handlers
         self._resource_backoff = resource_backoff
         self._wake = wake
         self._in_progress: set[int] = set()
@@ -122,15 +126,15 @@ class PostReplyActions:
         return True
 
     async def _run_action(self, action: ActionRow) -> HandlerResult:
-        spec = self._registry.get(action.handler)
+        spec = self._handlers.registry.get(action.handler)
         if spec is None:
             return Failed(f"the handler {action.handler} does not exist any more")
         if spec.error:
             return Failed(spec.error)
-        timeout_s = self._default_timeout_s if spec.timeout_s is None else spec.timeout_s
+        timeout_s = self._handlers.config.timeout_s if spec.timeout_s is None else spec.timeout_s
         self._runtime.deadlines.expect_within(_task_name(action), timeout_s + HANDLER_DEADLINE_GRACE_S)
         command = to_handler_command(action.command)
-        return await self._runner.run_action(spec, action.action, command, timeout_s)
+        return await self._handlers.runner.run_action(spec, action.action, command, timeout_s)
 
     def _log(self, kind: EventKind, row: CommandRow, message: str) -> None:
         self._runtime.emit(Event(kind, message, command_id=row.id, sid=row.sid))

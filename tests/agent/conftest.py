@@ -229,9 +229,10 @@ class PipelineHarness:
                 action_store=self.action_store,
                 overview=JournalOverview(self.journal),
             ),
-            handlers=Handlers(registry or HandlerRegistry(self.handler_specs), self.runner),
+            handlers=Handlers(
+                registry or HandlerRegistry(self.handler_specs), self.runner, HandlersConfig(**dict(config))
+            ),
             composer=composer or MessageComposer(self.service, reply_config or ReplyConfig()),
-            config=HandlersConfig(**dict(config)),
             on_reply_queued=self._on_reply_queued,
             format_status=format_status,
         )

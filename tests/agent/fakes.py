@@ -311,6 +311,9 @@ class FakeRunner:
         found = self.declarations.get(file.name, [])
         return await found() if callable(found) else found
 
+    def activate(self, files):
+        self.harness.call_log.append(("activate", *sorted(file.name for file in files)))
+
     async def run(self, spec, command, timeout_s):
         content = command.text if command.data is None else command.data
         self.runs.append((spec.name, content, command.attempt))

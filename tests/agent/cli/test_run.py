@@ -19,7 +19,7 @@ COMMAND = [sys.executable, "-c", "from agent.cli import main; main()"]
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
 def test_service_starts_without_a_module_and_stops_cleanly(cli_env, end):
-    """READY, the absent port logged once, exit status 0, and no control socket left."""
+    """READY, the absent port logged once, a reload, exit status 0, and no control socket left."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.settimeout(20)
         receiver.bind(str(cli_env.folder / "notify"))
@@ -35,6 +35,11 @@ def test_service_starts_without_a_module_and_stops_cleanly(cli_env, end):
             while not {"READY=1", "WATCHDOG=1"} <= set(notifications) or len(notifications) < 4:
                 notifications.append(receiver.recv(4096).decode())
             assert (cli_env.folder / "control.sock").is_socket()
+            process.send_signal(signal.SIGHUP)
+            while not receiver.recv(4096).startswith(b"RELOADING=1"):
+                pass
+            while receiver.recv(4096) != b"READY=1":
+                pass
             process.send_signal(end)
             _, log = process.communicate(timeout=20)
             while "STOPPING=1" not in notifications:
@@ -47,7 +52,8 @@ def test_service_starts_without_a_module_and_stops_cleanly(cli_env, end):
     lines = log.splitlines()
     assert lines[0].startswith("<6>ready: modem-agent ")
     assert re.match(r"<4>port: port /dev/nowhere", lines[1])
-    assert len(lines) == 2
+    assert lines[2].startswith("<6>reloaded: handlers ")
+    assert len(lines) == 3
     assert not (cli_env.folder / "control.sock").exists()
     Journal(cli_env.folder / "journal.db", lambda: 0.0, lambda: 0.0).close()
 
@@ -83,6 +89,9 @@ class FakeAgent:
         self.error = error
 
     def stop(self):
+        """Never called."""
+
+    def reload(self):
         """Never called."""
 
     async def run(self):

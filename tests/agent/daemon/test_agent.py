@@ -63,7 +63,7 @@ class AgentEnv:
         """Return a new agent process on the same directory."""
         self.harness.journal.close()
         return Agent(
-            parse_config(self.tables, "agent.toml", self.folder),
+            self.read_config(),
             self.harness.emit,
             Dependencies(
                 opener=self.port,
@@ -75,8 +75,13 @@ class AgentEnv:
                 random=self.harness.random,
                 notify=self.notifications.append,
                 watchdog_interval_s=self.watchdog_s,
+                read_config=self.read_config,
             ),
         )
+
+    def read_config(self):
+        """Return the configuration as agent.toml has it now."""
+        return parse_config(self.tables, "agent.toml", self.folder)
 
     def _db_executor(self):
         executor = InlineExecutor()
@@ -375,6 +380,70 @@ async def test_stop_does_not_wait_for_handler_files(agent_env, pipeline):
     assert agent_env.notifications == []
     assert ("runner closed",) in pipeline.call_log
     Journal(pipeline.journal_path, pipeline.wall_clock, pipeline.monotonic).close()
+
+
+# Reload
+
+
+async def test_reload_changes_what_waits_and_not_what_runs(agent_env, pipeline):
+    """A running Command ends with its old limit; those behind it go to the handlers of the new directory."""
+    end = asyncio.Event()
+
+    async def wait_for_end(_command):
+        await end.wait()
+        return Finished("old")
+
+    modem = agent_env.modem()
+    pipeline.runner.plan("device.py:led", wait_for_end)
+    for slot in (3, 4):
+        modem.store_message(slot, minute=slot)
+    async with agent_env.running() as agent:
+        (agent_env.folder / "other").mkdir()
+        (agent_env.folder / "other" / "new.py").write_text("")
+        pipeline.runner.declarations["new.py"] = [HandlerDeclaration("lamp", words=("led",))]
+        agent_env.tables["handlers"] = {"directory": "other"}
+        agent.reload()
+        await pipeline.advance(1)
+        assert pipeline.command_states() == ["running", "done"]
+        end.set()
+        await pipeline.advance(1)
+    assert [name for name, *_ in pipeline.runner.runs] == ["device.py:led", "new.py:lamp"]
+    assert pipeline.command_states() == ["done", "done"]
+    assert ("activate", "new.py") in pipeline.call_log
+    assert [event.message for event in pipeline.events_of_kind("reloaded")] == [
+        "handlers help, led, ping, status"
+    ]
+    reloading, ready = agent_env.notifications[agent_env.notifications.index("READY=1") + 1 :][-3:-1]
+    assert reloading.startswith("RELOADING=1\nMONOTONIC_USEC=")
+    assert ready == "READY=1"
+
+
+async def test_reload_names_the_keys_that_need_a_restart(agent_env, pipeline):
+    """Only the table [handlers] is taken."""
+    async with agent_env.running() as agent:
+        agent_env.tables["modem"] = {"baud": 9600}
+        agent_env.tables["handlers"]["timeout_s"] = 5
+        agent.reload()
+        await pipeline.advance(1)
+    (event,) = pipeline.events_of_kind("reloaded")
+    assert event.message.endswith("; modem.baud has changed: restart the agent to use the new value")
+
+
+async def test_reload_that_is_impossible_changes_nothing(agent_env, pipeline):
+    """An invalid agent.toml or a missing directory is logged, the handlers stay, and systemd is not kept waiting."""
+    modem = agent_env.modem()
+    async with agent_env.running() as agent:
+        for directory in (7, "missing"):
+            agent_env.tables["handlers"]["directory"] = directory
+            agent.reload()
+            await pipeline.advance(1)
+        modem.store_message(3, announce=True)
+        await pipeline.advance(1)
+    assert pipeline.command_states() == ["done"]
+    invalid, missing = (event.message for event in pipeline.events_of_kind("not reloaded"))
+    assert invalid.startswith("nothing was changed: agent.toml: handlers.directory must be")
+    assert missing.startswith("nothing was changed: there is no directory")
+    assert agent_env.notifications.count("READY=1") == 3
 
 
 # Watchdog

@@ -34,6 +34,9 @@ class SimulatedRunner:
     async def load(self, file):
         return DECLARATIONS
 
+    def activate(self, files):
+        pass
+
     async def run(self, spec, command, timeout_s):
         return await self._execute(spec, command, timeout_s, "run")
 
