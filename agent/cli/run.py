@@ -76,7 +76,8 @@ def run(
 
     Under systemd it reports its readiness and status, and serves the watchdog. If the port is
     absent, busy or forbidden, it logs the reason and waits. SIGHUP (systemctl reload) makes it
-    read handlers and agent.toml again without disturbing what runs; the log names the keys that need a restart.
+    read handlers and agent.toml again without disturbing what runs; the log names the keys that need
+    a restart.
 
     \b
     Exit status:

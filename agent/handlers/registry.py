@@ -1,8 +1,8 @@
 """All handlers, and the choice of the handler for a Command.
 
 The registry is built at the start and at each reload, from the directory and the declarations of its Python
-files. The choice is a lookup in tables: no part of a Command ever becomes part of a path. A handler that cannot be used
-keeps its words, so that its Commands fail and go to no other handler.
+files. The choice is a lookup in tables: no part of a Command ever becomes part of a path. A handler that
+cannot be used keeps its words, so that its Commands fail and go to no other handler.
 """
 
 from __future__ import annotations

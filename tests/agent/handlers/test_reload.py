@@ -51,7 +51,9 @@ async def test_command_between_load_and_activate_has_the_old_code(handler_env, h
 
 
 @pytest.mark.parametrize("broken", ["def work(:\n", "import no_such_module\n"], ids=["syntax", "import"])
-async def test_version_that_cannot_be_loaded_leaves_the_old_one_in_use(handler_env, handler_directory, broken):
+async def test_version_that_cannot_be_loaded_leaves_the_old_one_in_use(
+    handler_env, handler_directory, broken
+):
     """Its mistake is reported, other files are taken, and a corrected version replaces the old one."""
     handler_directory.write_python("work.py", '@handler("work")\ndef work(command): return "old"\n')
     assert await handler_env.run("work") == Finished("old")
