@@ -325,7 +325,7 @@ class Dispatcher:
 
     def _error_text(self, spec: HandlerSpec, result: Failed | RetryLater) -> str:
         """Return what the reply says about a failure after `ERR`: `exit 3: disk on fire`, if it may."""
-        if not self._config.error_details:
+        if not self._handlers.config.error_details:
             return "failed"
         lines = result.stderr.splitlines() if spec.kind == "executable" else []
         return ": ".join([result.reason.replace("exit status", "exit"), *lines[-1:]])

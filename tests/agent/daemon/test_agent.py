@@ -430,7 +430,7 @@ async def test_reload_names_the_keys_that_need_a_restart(agent_env, pipeline):
 
 
 async def test_reload_that_is_impossible_changes_nothing(agent_env, pipeline):
-    """An invalid agent.toml or a missing directory is logged, the handlers stay, and systemd does not wait."""
+    """An invalid agent.toml or a missing directory is logged, the handlers stay, and systemd goes on."""
     modem = agent_env.modem()
     async with agent_env.running() as agent:
         for directory in (7, "missing"):
