@@ -68,7 +68,7 @@ def _open_empty(_: Path) -> tuple[sqlite3.Connection, Meta]:
 
 @cache
 def _make_template() -> bytes:
-    """Return the file of an empty journal: copying it is faster than the migrations."""
+    """Return the file of an empty journal: copying it is faster than making its tables."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         schema.migrate(connection)

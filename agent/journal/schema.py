@@ -12,6 +12,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
+from agent.journal import base_schema
+
 _VERSION_1 = """
 CREATE TABLE clock (            -- one row
     id              INTEGER PRIMARY KEY CHECK (id = 1),
@@ -267,12 +269,24 @@ def too_new_error(version: int) -> SchemaTooNew:
 
 
 def migrate(connection: sqlite3.Connection, version: int = len(MIGRATIONS)) -> None:
-    """Bring the file to this version, one transaction a step. Raises SchemaTooNew, sqlite3.Error."""
+    """Bring the file to this version, one transaction a step. Raises SchemaTooNew, sqlite3.Error.
+
+    An empty file gets the tables of `base_schema` at once.
+    """
     current = connection.execute("PRAGMA user_version").fetchone()[0]
     if current > len(MIGRATIONS):
         raise too_new_error(current)
+    if current == 0 and version >= base_schema.VERSION:
+        current = base_schema.VERSION
+        _change_version(connection, _run_script(base_schema.SCRIPT), current)
     for number, step in enumerate(MIGRATIONS[current:version], current + 1):
-        connection.execute("BEGIN IMMEDIATE")
-        step(connection)
-        connection.execute(f"PRAGMA user_version = {number}")
-        connection.execute("COMMIT")
+        _change_version(connection, step, number)
+
+
+def _change_version(
+    connection: sqlite3.Connection, step: Callable[[sqlite3.Connection], None], version: int
+) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    step(connection)
+    connection.execute(f"PRAGMA user_version = {version}")
+    connection.execute("COMMIT")
