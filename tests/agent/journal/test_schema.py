@@ -136,7 +136,9 @@ def test_fresh_and_upgraded_journal_have_the_same_schema(tmp_path, version_3, jo
         connection = sqlite3.connect(path)
         statements = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
         connection.close()
-        return {name: re.findall(r"\w+|[^\w\s\"]", re.sub("--.*", "", sql)) for name, sql in statements.items()}
+        return {
+            name: re.findall(r"\w+|[^\w\s\"]", re.sub("--.*", "", sql)) for name, sql in statements.items()
+        }
 
     journal_env.open()
     repair.create(tmp_path / "fresh.db")
