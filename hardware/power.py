@@ -212,7 +212,7 @@ class UsbPowerSwitch:
         await self.power_cycle(driver)
 
     async def restore(self) -> str:
-        """Switch on the device that a killed process has left off; return its USB path, "" if there is none.
+        """Switch on the device that a killed process has left off; return its name, "" if there is none.
 
         Raises PowerUnavailable.
         """
@@ -233,7 +233,7 @@ class UsbPowerSwitch:
                 self._state_file.unlink(missing_ok=True)
                 return ""
             self._switch_on(usb_path)
-            return usb_path
+            return f"USB device {usb_path}"
 
         return await run_in_thread(switch_on, "power")
 

@@ -91,13 +91,16 @@ class RecoveryConfig:
     may_drop_data: bool = False
     resets_per_hour: Annotated[int, Limits(ge=0, le=60)] = 3
     resets_per_day: Annotated[int, Limits(ge=0, le=1000)] = 12
-    power: Literal["none", "gpio", "usb"] = "none"
+    power: Literal["none", "gpio", "usb", "command"] = "none"
     gpio_chip: GpioChip = "/dev/gpiochip0"
     gpio_line: Annotated[int, Limits(ge=-1)] = -1
     gpio_active_low: bool = False
     gpio_drives: Literal["power-key", "reset"] = "power-key"
     pulse_on_s: Annotated[float, Limits(ge=0, le=60)] = 0.0
     pulse_off_s: Annotated[float, Limits(ge=0, le=60)] = 0.0
+    power_command: tuple[str, ...] = ()
+    power_command_drives: Literal["supply", "power-key"] = "supply"
+    power_command_timeout_s: Annotated[float, Limits(gt=0, le=60)] = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,16 +187,29 @@ def parse_config(tables: dict[str, Any], source: str, base_dir: Path = Path("/")
             f'{source}: recovery.gpio_line must be set with recovery.power "gpio": the line to which the '
             "module's power key or reset input is connected"
         )
+    if config.recovery.power == "command" and not config.recovery.power_command:
+        errors.append(
+            f'{source}: recovery.power_command must be set with recovery.power "command": the program '
+            "that is called with on, off or press"
+        )
+    errors += _check_program_words(source, "recovery.power_command", config.recovery.power_command)
     if config.recovery.power == "usb" and config.modem.port.startswith("socket://"):
         errors.append(
-            f'{source}: recovery.power must be "none" or "gpio" with modem.port "{config.modem.port}": '
-            "a module behind a socket has no USB device"
+            f'{source}: recovery.power must be "none", "gpio" or "command" with modem.port '
+            f'"{config.modem.port}": a module behind a socket has no USB device'
         )
     if config.modem.profile != "auto":
         errors += _check_profile(config.modem.profile, source)
     if errors:
         raise ConfigError(*errors)
     return config
+
+
+def _check_program_words(source: str, key: str, words: tuple[str, ...]) -> list[str]:
+    """Return the error of a program that is not given as an absolute path and its arguments."""
+    if words and (not words[0].startswith("/") or "\0" in "".join(words)):
+        return [f"{source}: {key} must begin with an absolute path, not {format_value(words[0])}"]
+    return []
 
 
 def _check_profile(name: str, source: str) -> list[str]:

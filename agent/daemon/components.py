@@ -7,7 +7,6 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Callable
-from pathlib import Path
 
 import pdu
 from agent.at.client import AtClient
@@ -48,6 +47,7 @@ from agent.pipeline.receiver import Receiver
 from agent.pipeline.send_backoff import DestinationBackoff
 from agent.pipeline.send_state import SendState
 from agent.pipeline.sender import Sender
+from agent.recovery.configured_power import make_configured_power
 from agent.recovery.executor import ModuleUsers, RecoveryExecutor, RecoveryOptions
 from agent.recovery.policy import RecoveryPolicy
 from agent.service.classify import MessageHistory, classify
@@ -57,7 +57,8 @@ from agent.service.profile import SERVICE_PROFILES
 from agent.version import VERSION
 from hardware.identify import PortInfo
 from hardware.port_users import describe_other_holders
-from hardware.power import PowerUnavailable, make_power_switch
+from hardware.power import PowerUnavailable
+from hardware.power_command import CommandPowerSwitch
 from hardware.profile import DriverProfile, ProfileError, load_driver_profile
 
 
@@ -182,8 +183,8 @@ class Components:
         users = ModuleUsers(self._opener)
         power = dependencies.power
         try:
-            power = power or make_power_switch(
-                config, users.device_path, Path(f"{self._journal.path}.usb-off")
+            power = power or make_configured_power(
+                config, users.device_path, self._journal.path, self._handlers.runner.run_program
             )
         except PowerUnavailable as error:
             text = f"{error}; the agent cannot switch the module's power"
@@ -193,7 +194,8 @@ class Components:
             policy=RecoveryPolicy(
                 self.runtime.random,
                 has_power_switch=power is not None,
-                has_power_key=power is not None and power.is_toggle,
+                can_switch_on=power is not None
+                and (power.is_toggle or isinstance(power, CommandPowerSwitch)),
             ),
             options=RecoveryOptions(
                 power,

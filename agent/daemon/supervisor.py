@@ -131,7 +131,7 @@ class Supervisor:
         """Run until `stop`, or until the recovery policy requires a new process."""
         loop = asyncio.get_running_loop()
         self._recovery_executor.on_started()
-        await self._recovery_executor.restore_usb_power()
+        await self._recovery_executor.restore_power()
         while not self._stop_requested.is_set():
             self._session_started_at = None
             try:

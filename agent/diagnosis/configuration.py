@@ -7,10 +7,14 @@ import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.common.config import Config, ConfigError, load_config, parse_config
 from hardware.table import field_types
+
+if TYPE_CHECKING:
+    from agent.handlers.program import Program
+    from agent.handlers.results import HandlerResult
 
 SettingCheck = Callable[[Path, Config], object]
 """Takes the file and its settings. Raises ConfigError."""
@@ -58,10 +62,12 @@ def check_settings(path: Path, further_checks: Iterable[SettingCheck]) -> Config
         except ConfigError as error:
             errors += error.errors
     if not any(key.startswith(("modem.", "recovery.")) for key in unknown_keys):
-        from hardware.power import PowerUnavailable, make_power_switch  # noqa: PLC0415  (gpiod is optional)
+        # Imported here: gpiod is optional, and not needed with an error in the table.
+        from agent.recovery.configured_power import make_configured_power  # noqa: PLC0415
+        from hardware.power import PowerUnavailable  # noqa: PLC0415
 
         try:
-            make_power_switch(settings.recovery, lambda: None, settings.journal.path)
+            make_configured_power(settings.recovery, lambda: None, settings.journal.path, _run_nothing)
         except PowerUnavailable as error:
             errors.append(f"{path}: {error}")
     for key, file in (("journal.path", settings.journal.path), ("control.socket", settings.control.socket)):
@@ -125,6 +131,10 @@ def _check_location(key: str, file: Path, report: ConfigReport) -> None:
         report.errors.append(
             f"{key}: {file} is too long; the path of a socket has at most {_MAX_SOCKET_PATH_BYTES} octets"
         )
+
+
+async def _run_nothing(_program: Program) -> HandlerResult:
+    raise AssertionError("a power switch runs nothing before it is used")
 
 
 async def check_handlers(directory: Path) -> HandlerReport:

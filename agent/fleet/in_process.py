@@ -10,6 +10,7 @@ from agent.common.events import EventSink
 from agent.daemon.control_socket import RequestHandler, StreamHandler
 from agent.fleet.numbered import HANDLER_WORD, reply_text
 from agent.handlers.api import Command
+from agent.handlers.program import Program
 from agent.handlers.results import Failed, Finished, HandlerDeclaration, HandlerResult
 from agent.handlers.spec import HandlerSpec
 
@@ -42,6 +43,10 @@ class InProcessRunner:
     ) -> HandlerResult:
         """Return a failure: the handler asks for no action."""
         return Failed(f"there is no action {action}")
+
+    async def run_program(self, program: Program) -> HandlerResult:
+        """Return a failure: an agent of the fleet has no programs."""
+        return Failed(f"there is no {program.path}")
 
     async def close(self) -> None:
         """Do nothing: the task that waits for the handler is cancelled with the agent."""

@@ -21,6 +21,7 @@ from dataclasses import replace
 
 from agent.handlers.api import Command
 from agent.handlers.framing import Frame, join_nul, split_nul
+from agent.handlers.program import Program
 from agent.handlers.results import (
     EXHAUSTION_ERRNOS,
     Failed,
@@ -74,15 +75,20 @@ def executable_request(spec: HandlerSpec, action: str | None, command: Command, 
         "COMMAND_ATTEMPT": str(command.attempt),
         "COMMAND_PORT": None if command.port is None else str(command.port),
     }
+    set_variables = {name: value for name, value in variables.items() if value is not None}
+    arguments = command.words if command.port is not None else command.words[1:]
+    return program_request(Program((str(path), *arguments), timeout_s, set_variables, stdin_bytes(command)))
+
+
+def program_request(program: Program) -> Frame:
+    """Return the request to run a program. Raises CannotEncodeArguments."""
     return {
         "verb": b"run_executable",
-        "path": os.fsencode(path),
-        "arguments": _encode_arguments(command.words if command.port is not None else command.words[1:]),
-        "environment": _encode_arguments(
-            f"{name}={value}" for name, value in variables.items() if value is not None
-        ),
-        "body": stdin_bytes(command),
-        "timeout": encode_seconds(timeout_s),
+        "path": os.fsencode(program.words[0]),
+        "arguments": _encode_arguments(program.words[1:]),
+        "environment": _encode_arguments(f"{name}={value}" for name, value in program.environment.items()),
+        "body": program.stdin,
+        "timeout": encode_seconds(program.timeout_s),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from agent.handlers.api import Command
 from agent.handlers.framing import Frame
 from agent.handlers.manager_client import ManagerClient, ManagerGone, ManagerNotStarted
 from agent.handlers.missing_rights import find_remedy
+from agent.handlers.program import Program
 from agent.handlers.results import (
     Failed,
     Finished,
@@ -70,6 +71,9 @@ class Runner(Protocol):
         self, spec: HandlerSpec, action: str, command: Command, timeout_s: float = ACTION_TIMEOUT_S
     ) -> HandlerResult:
         """Run the action that a handler requested for the time after its reply."""
+
+    async def run_program(self, program: Program) -> HandlerResult:
+        """Run a program of the operator that is not a handler. Its output is in `Finished.reply`."""
 
     async def close(self) -> None:
         """End all runs within 3 s; their result is Failed."""
@@ -147,6 +151,11 @@ class ProcessRunner:
         result = await self._execute(spec, action, command, timeout_s)
         return Finished(None) if isinstance(result, Finished) else result
 
+    async def run_program(self, program: Program) -> HandlerResult:
+        """Run a program of the operator that is not a handler. Cancelling kills the run."""
+        spec = HandlerSpec(program.path.name, "executable", file=program.path)
+        return await self._collect_result(spec, self._start_program(program))
+
     async def close(self) -> None:
         """End all runs: SIGTERM, and SIGKILL a second later. Takes less than 3 s."""
         self._closed = True
@@ -157,16 +166,25 @@ class ProcessRunner:
     async def _execute(
         self, spec: HandlerSpec, action: str | None, command: Command, timeout_s: float
     ) -> HandlerResult:
+        return await self._collect_result(spec, self._start(spec, action, command, timeout_s))
+
+    async def _start(
+        self, spec: HandlerSpec, action: str | None, command: Command, timeout_s: float
+    ) -> Frame:
+        if spec.kind != "python":
+            request = protocol.executable_request(spec, action, command, timeout_s)
+            return await self._send_request(request, timeout_s)
+        # One Command at a time: all functions of a file share one process.
+        async with self._file_locks.setdefault(spec.queue_key, asyncio.Lock()):
+            request = protocol.call_request(spec, action, command, timeout_s, self._load_timeout_s)
+            return await self._send_request(request, timeout_s + self._load_timeout_s)
+
+    async def _start_program(self, program: Program) -> Frame:
+        return await self._send_request(protocol.program_request(program), program.timeout_s)
+
+    async def _collect_result(self, spec: HandlerSpec, response_of: Awaitable[Frame]) -> HandlerResult:
         try:
-            if spec.kind == "python":
-                # One Command at a time: all functions of a file share one process.
-                async with self._file_locks.setdefault(spec.queue_key, asyncio.Lock()):
-                    request = protocol.call_request(spec, action, command, timeout_s, self._load_timeout_s)
-                    response = await self._send_request(request, timeout_s + self._load_timeout_s)
-            else:
-                response = await self._send_request(
-                    protocol.executable_request(spec, action, command, timeout_s), timeout_s
-                )
+            response = await response_of
         except ManagerNotStarted as error:
             return NotStarted(str(error))
         except (ManagerGone, protocol.CannotEncodeArguments) as error:

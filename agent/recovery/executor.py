@@ -28,6 +28,7 @@ from agent.modem.send_refusals import SendRefusals
 from agent.modem.status_queries import Registration, RegistrationState
 from agent.recovery.policy import Failure, RecoveryAction, RecoveryPlan, RecoveryPolicy
 from hardware.power import PowerSwitch, PowerUnavailable, UsbPowerSwitch
+from hardware.power_command import CommandPowerSwitch
 from hardware.profile import DriverProfile
 
 UNRESPONSIVE_COMMAND_S = 5.0
@@ -139,9 +140,9 @@ class RecoveryExecutor:
         """Record that a session ended or could not begin. Return what to do next."""
         return self.policy.on_session_failed(failure, self._now(), uptime_s)
 
-    async def restore_usb_power(self) -> None:
-        """Switch a USB device on again that an agent left off because it was killed during an action."""
-        if not isinstance(power := self._options.power, UsbPowerSwitch):
+    async def restore_power(self) -> None:
+        """Switch on again what an agent left off because it was killed during an action."""
+        if not isinstance(power := self._options.power, UsbPowerSwitch | CommandPowerSwitch):
             return  # the kernel releases a GPIO line when its process ends
         try:
             device = await power.restore()
@@ -153,7 +154,7 @@ class RecoveryExecutor:
             )
             return
         if device:
-            text = f"USB device {device} is switched on again; an agent that was killed had left it off"
+            text = f"{device} is switched on again; an agent that was killed had left it off"
             self._emit(Event(EventKind.RECOVERY, text, severity=Severity.WARNING))
 
     async def diagnose_sim(self, modem: Modem) -> Failure | None:

@@ -86,7 +86,7 @@ class RecoveryAction(Enum):
     RESTART_MODULE = "restart it by its own command"
     CYCLE_POWER = "cycle its power"
     PRESS_POWER_KEY = "press its power key again, as it may be off"
-    SWITCH_ON = "press its power key, as it may be switched off"
+    SWITCH_ON = "switch it on, as it may be switched off"
     EXIT_PROCESS = "end the process, so that a new one is started"
 
     @property
@@ -155,14 +155,14 @@ class RecoveryPolicy:
     """Counts failures and chooses the next action. All times are monotonic seconds."""
 
     def __init__(
-        self, random: Random, *, has_power_switch: bool = False, has_power_key: bool = False
+        self, random: Random, *, has_power_switch: bool = False, can_switch_on: bool = False
     ) -> None:
-        """`has_power_switch` is True if something can switch the module's power, `has_power_key` if that is
-        the module's power key.
+        """`has_power_switch` is True if something can switch the module's power, `can_switch_on` if that is
+        its power key or its supply.
         """
         self._random = random
         self._has_power_switch = has_power_switch
-        self.switch_on = SwitchOnSchedule(has_power_key=has_power_key)
+        self.switch_on = SwitchOnSchedule(can_switch_on=can_switch_on)
         self._consecutive_failures = 0
         self._consecutive_no_response = 0
         self._failing_since: float | None = None

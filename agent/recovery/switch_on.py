@@ -23,9 +23,9 @@ TRIES_BEFORE_RESETS = 3
 class SwitchOnSchedule:
     """Counts the presses of one process. All times are monotonic seconds."""
 
-    def __init__(self, *, has_power_key: bool) -> None:
-        self._may_be_off = has_power_key
-        """True until the first answer of the module, if its power key can be pressed."""
+    def __init__(self, *, can_switch_on: bool) -> None:
+        self._may_be_off = can_switch_on
+        """True until the first answer of the module, if its power key or its supply can switch it on."""
         self._started_at: float | None = None
         self._last_pulse_at = -inf
         self._tries = 0
@@ -69,4 +69,4 @@ class SwitchOnSchedule:
         """Return the presses so far for `modem-agent status`, empty if there are none."""
         if not self._may_be_off or not self._tries:
             return ""
-        return f"it may be switched off, presses of its power key: {self._tries}"
+        return f"it may be switched off, attempts to switch it on: {self._tries}"

@@ -299,6 +299,7 @@ class FakeRunner:
         self.runs = []
         """Tuples of handler, text or octets, and attempt, in order of start."""
         self.run_actions = []
+        self.programs = []
         self.planned = defaultdict(deque)
         self.stopped = asyncio.Event()
         self.declarations = {}
@@ -339,6 +340,11 @@ class FakeRunner:
                 return Failed("the agent is stopping")
             return run.result()
         return plan
+
+    async def run_program(self, program):
+        self.programs.append(program)
+        self.harness.call_log.append(("program", *program.words[1:]))
+        return await self._planned_result(program.path.name, program, Finished(None))
 
     async def close(self):
         self.harness.call_log.append(("runner closed",))

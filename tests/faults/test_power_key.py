@@ -77,7 +77,7 @@ async def test_f128_module_that_is_off_is_switched_on(tmp_path, message_format, 
         assert count_resets(world) == 0
         failure = "the port is absent" if on_usb else "the module does not answer"
         assert [str(event) for event in world.events_of_kind("recovery")] == [
-            f"recovery: {failure}: press its power key, as it may be switched off"
+            f"recovery: {failure}: switch it on, as it may be switched off"
         ]
 
 

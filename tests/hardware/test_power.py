@@ -323,7 +323,7 @@ async def test_killed_process_leaves_a_state_file(module, monkeypatch):
     monkeypatch.undo()
     assert module.switch.read_text() == "0"
     later = UsbPowerSwitch(lambda: None, module.note, module.root)
-    assert await later.restore() == "1-1.2"
+    assert await later.restore() == "USB device 1-1.2"
     assert module.switch.read_text() == "1"
     assert await later.restore() == ""
 

@@ -63,7 +63,7 @@ async def test_device_that_a_killed_agent_left_off_is_switched_on(
         opener=None,
         send_refusals=SendRefusals(),
     )
-    await executor.restore_usb_power()
+    await executor.restore_power()
     assert [
         event.message[: len(start)]
         for event, start in zip(pipeline.events_of_kind("recovery"), messages, strict=True)

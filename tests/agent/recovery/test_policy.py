@@ -127,7 +127,7 @@ def test_deferred_key_press_is_due_after_the_interval():
 @pytest.mark.parametrize("failure", [Failure.NO_RESPONSE, Failure.PORT_ABSENT])
 def test_key_of_a_module_that_was_never_heard_is_pressed_first(failure):
     """After 30 s, then with doubling waits. It counts as no action, and an answer ends it."""
-    policy = RecoveryPolicy(FixedRandom(), has_power_switch=True, has_power_key=True)
+    policy = RecoveryPolicy(FixedRandom(), has_power_switch=True, can_switch_on=True)
     policy.switch_on.on_started(0)
     pressed_at = []
     for now in range(0, 8000, 10):
@@ -135,7 +135,7 @@ def test_key_of_a_module_that_was_never_heard_is_pressed_first(failure):
         if action is RecoveryAction.SWITCH_ON:
             pressed_at.append(now)
             policy.on_action_done(action, failure, now)
-            assert policy.describe().count(f"presses of its power key: {len(pressed_at)}") == 1
+            assert policy.describe().count(f"attempts to switch it on: {len(pressed_at)}") == 1
         elif len(pressed_at) < TRIES_BEFORE_RESETS:
             assert action is None
     assert pressed_at == [30, 90, 210, 450, 930, 1890, 3810, 7410]
@@ -146,17 +146,17 @@ def test_key_of_a_module_that_was_never_heard_is_pressed_first(failure):
 
 
 @pytest.mark.parametrize(
-    ("failure", "has_power_key"), [(Failure.PORT_UNAVAILABLE, True), (Failure.NO_RESPONSE, False)]
+    ("failure", "can_switch_on"), [(Failure.PORT_UNAVAILABLE, True), (Failure.NO_RESPONSE, False)]
 )
-def test_no_key_is_pressed_for_a_port_in_use_or_without_a_key(failure, has_power_key):
+def test_no_key_is_pressed_for_a_port_in_use_or_without_a_key(failure, can_switch_on):
     """The module is on if another program has its port; a USB switch cannot switch it on."""
-    policy = RecoveryPolicy(FixedRandom(), has_power_switch=True, has_power_key=has_power_key)
+    policy = RecoveryPolicy(FixedRandom(), has_power_switch=True, can_switch_on=can_switch_on)
     assert "SWITCH_ON" not in action_names(run_failures(policy, failure, 24))
 
 
 def test_absent_port_is_tried_again_when_the_key_is_due():
     """The usual wait would delay the first press."""
-    policy = RecoveryPolicy(FixedRandom(), has_power_switch=True, has_power_key=True)
+    policy = RecoveryPolicy(FixedRandom(), has_power_switch=True, can_switch_on=True)
     policy.switch_on.on_started(0)
     assert policy.on_session_failed(Failure.PORT_ABSENT, 29).delay_s == 1
 
