@@ -226,6 +226,8 @@ class DriverProfile:
     iccid_prefix: str | None = None
     registration: tuple[str, ...] = ()
     """Those of +CREG, +CGREG and +CEREG that report the registration."""
+    signal_command: Literal["AT+QCSQ", "AT+CPSI?"] | None = None
+    """Command of the maker that reports more about the reception than +CSQ and +CESQ."""
 
     # messages
     stores: tuple[str, ...] = ()

@@ -20,6 +20,9 @@ GpioChip = Annotated[
     str,
     Limits(pattern=r"/dev/[^\0]+|[^/\0]+", title='a device such as "/dev/gpiochip0" or the label of a chip'),
 ]
+Price = Annotated[
+    str, Limits(pattern=r"[0-9]+(\.[0-9]+)? [A-Z]{3}", title='a price and a currency like "0.05 USD"')
+]
 DEFAULT_CONFIG_PATH = Path("/etc/modem-agent/agent.toml")
 SECRET_KEYS = {"pin", "sim_pin", "puk"}
 """Keys that are often tried in [modem] for secrets, which agent.toml does not hold."""
@@ -51,6 +54,7 @@ class ServiceConfig:
     max_per_minute: Annotated[int, Limits(ge=1)] = 10
     max_per_day: Annotated[int, Limits(ge=1)] = 200
     max_answer_age_s: PositiveFloat = 86_400.0
+    price_per_message: Price | None = None
     reply_spread_s: Annotated[float, Limits(ge=0, le=3600)] = 0.0
 
 

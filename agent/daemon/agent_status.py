@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sqlite3
@@ -11,15 +12,17 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from agent.common.conditions import ConditionMemory
+from agent.common.config import ServiceConfig
 from agent.common.events import Condition
 from agent.common.runtime import Runtime
 from agent.daemon.session import Session
+from agent.daemon.signal_history import INTERVAL_S, SignalHistory
 from agent.daemon.supervisor import Supervisor
 from agent.journal.executor import COMMIT_RECOVERED_EVENT, commit_failed_event
 from agent.journal.repair import damaged_copies
 from agent.pipeline.dispatcher import Dispatcher, JournalStores
 from agent.recovery.executor import RecoveryExecutor
-from agent.service.profile import ServiceProfile
+from agent.service.profile import SERVICE_PROFILES
 from agent.version import VERSION
 
 R = TypeVar("R")
@@ -51,15 +54,19 @@ class AgentStatus:
         *,
         runtime: Runtime,
         stores: JournalStores,
-        service: ServiceProfile,
+        service_config: ServiceConfig,
         supervisor: Supervisor,
         recovery_executor: RecoveryExecutor,
         dispatcher: Dispatcher,
         conditions: ConditionMemory,
+        signal_history: SignalHistory,
     ) -> None:
         self._runtime = runtime
         self._stores = stores
-        self._service = service
+        self._service_config = service_config
+        self._service = SERVICE_PROFILES[service_config.name]
+        self._signal_history = signal_history
+        self._started_at = asyncio.get_running_loop().time()
         self._supervisor = supervisor
         self._recovery_executor = recovery_executor
         self._dispatcher = dispatcher
@@ -69,29 +76,37 @@ class AgentStatus:
         """Return the status as JSON values; times are ISO 8601 in UTC."""
         stores, session = self._stores, self._supervisor.connection.session
         await self._check_journal()
-        last_command = await self._query(stores.overview.last_command)
-        last_answer = await self._query(stores.overview.last_answer)
-        commands = await self._query(stores.command_store.count_by_state)
-        replies = await self._query(stores.outbox_store.count_by_state)
+        overview = await self._query(stores.overview.read) or {}
         journal = self._conditions.get(Condition.JOURNAL)
         conflict = self._conditions.get(Condition.PORT_CONFLICT)
         return {
             "version": VERSION,
             "pid": os.getpid(),
+            "uptime_s": round(asyncio.get_running_loop().time() - self._started_at),
             "service": self._service.name,
             "number": self._service.number,
             "problems": [str(problem) for problem in self.find_problems()],
             "modem": self._describe_modem(),
             "port_conflict": conflict and f"{_format_time(conflict.last_at)}: {conflict.message}",
-            "recovery": await self._describe_recovery(),
+            "recovery": {
+                **await self._describe_recovery(),
+                "last_reset": _format_times(overview.get("last_reset")),
+            },
             "held": None if session is None else session.sending_blocked_by,
-            "last_command": _format_times(last_command),
-            "last_answer": _format_times(last_answer),
+            "last_command": _format_times(overview.get("last_command")),
+            "last_answer": _format_times(overview.get("last_answer")),
+            "last_ignored": _format_times(overview.get("last_ignored")),
+            "sent": overview.get("sent"),
+            "limits": {
+                "minute": self._service_config.max_per_minute,
+                "day": self._service_config.max_per_day,
+            },
+            "price_per_message": self._service_config.price_per_message,
             "journal_error": journal and f"since {_format_time(journal.since)}: {journal.message}",
             "volatile_journal": stores.volatile_reason or None,
             "damaged_journals": [each.name for each in damaged_copies(stores.journal_path)],
-            "commands": commands or {},
-            "replies": replies or {},
+            "commands": overview.get("commands", {}),
+            "replies": overview.get("replies", {}),
             "running": self._dispatcher.active_queues,
             "handler_errors": self._dispatcher.handler_errors,
             "overdue": self._runtime.deadlines.overdue(),
@@ -137,7 +152,7 @@ class AgentStatus:
             self._runtime.emit(COMMIT_RECOVERED_EVENT)
 
     def _describe_modem(self) -> dict[str, Any]:
-        connection = self._supervisor.connection
+        connection, now = self._supervisor.connection, asyncio.get_running_loop().time()
         problem = self._conditions.get(Condition.CONNECTION)
         modem: dict[str, Any] = {
             "state": str(connection),
@@ -146,6 +161,8 @@ class AgentStatus:
             "failed_part": connection.failed_part,
             "sim_absent_since": _format_time(connection.sim_absent_since),
             "sessions": connection.session_count,
+            "session_for_s": None if connection.session is None else round(now - connection.session_began_at),
+            "signal_history": {"interval_s": INTERVAL_S, "dbm": self._signal_history.get_values(now)},
         }
         return modem if connection.session is None else modem | connection.session.describe()
 

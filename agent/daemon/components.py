@@ -20,6 +20,7 @@ from agent.daemon.agent_status import AgentStatus
 from agent.daemon.control_api import ControlApi
 from agent.daemon.dependencies import Dependencies
 from agent.daemon.session import Session
+from agent.daemon.signal_history import SignalHistory
 from agent.daemon.sim_memory import JournalSimMemory
 from agent.daemon.supervisor import SessionFactory, Supervisor
 from agent.journal.actions import ActionStore
@@ -86,6 +87,7 @@ class Components:
         self._opener = dependencies.opener or make_opener(config.modem.port, config.modem.baud)
         self._sim_memory = JournalSimMemory(runtime=runtime, sim_store=SimStore(journal))
         self._notification_memory = NotificationMemory()
+        self._signal_history = SignalHistory()
         self._silent_slots = SilentSlots()
         self._init_commands = InitCommands(config.modem.init)
         self._send_state = SendState(
@@ -104,7 +106,7 @@ class Components:
             command_store=self.command_store,
             outbox_store=self.outbox_store,
             action_store=ActionStore(journal),
-            overview=JournalOverview(journal),
+            overview=JournalOverview(journal, self.command_store, self.outbox_store),
         )
         composer = MessageComposer(
             self._service,
@@ -144,11 +146,12 @@ class Components:
             agent_status=AgentStatus(
                 runtime=runtime,
                 stores=stores,
-                service=self._service,
+                service_config=config.service,
                 supervisor=self.supervisor,
                 recovery_executor=self.recovery_executor,
                 dispatcher=self.dispatcher,
                 conditions=conditions,
+                signal_history=self._signal_history,
             ),
             on_queued=self._send_state.reply_queued.set,
         )
@@ -159,6 +162,7 @@ class Components:
                 "send": self.control_api.send_message,
                 "wait": self.control_api.wait_for_outcome,
                 "at": self.control_api.run_at_command,
+                "signal": self.control_api.measure_signal,
             },
             runtime.emit,
         )
@@ -252,7 +256,7 @@ class Components:
             state=self._send_state,
             on_reply_settled=self._on_reply_settled,
         )
-        return Session(modem, receiver, sender)
+        return Session(modem, receiver, sender, self._signal_history)
 
     def _classify(self, message: pdu.Tpdu, raw: str, history: MessageHistory) -> ReceivedMessage:
         """Decide what a message is. The ports that handlers ask for may change with a reload."""

@@ -7,6 +7,7 @@ import contextlib
 import re
 import sqlite3
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, ParamSpec, TypeVar
 
 import pdu
@@ -15,6 +16,7 @@ from agent.at.errors import AtError, CommandRefused
 from agent.common.runtime import Runtime
 from agent.daemon.agent_status import AgentStatus
 from agent.daemon.control_client import REQUEST_TIMEOUT_S, ControlError
+from agent.daemon.session import Session
 from agent.daemon.supervisor import Supervisor
 from agent.journal.outbox import OutboxStore
 from agent.pipeline.composer import MessageComposer
@@ -27,6 +29,8 @@ SEND_WAIT_S = REQUEST_TIMEOUT_S - 5
 """Time to wait for the outcome of a message; shorter than the timeout of the request."""
 REASON_CHECK_INTERVAL_S = 2.0
 """Interval at which a client that waits receives the reason, if that has changed."""
+WATCH_MAX_AGE_S = 10.0
+"""Age at which registration and signal are queried again for a client that watches the status."""
 MAX_REPLY_ID = 2**63 - 1
 """The greatest integer of SQLite."""
 _DIGITS = re.compile(r"\d+")
@@ -61,9 +65,29 @@ class ControlApi:
         self._reply_settled.set()
         self._reply_settled = asyncio.Event()
 
-    async def get_status(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return what `modem-agent status` shows."""
+    async def get_status(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what `modem-agent status` shows.
+
+        If `watch` is true, registration and signal are queried soon, unless that was done a moment ago.
+        """
+        session = self._supervisor.connection.session
+        if request.get("watch") is True and session is not None:
+            session.refresh_status(WATCH_MAX_AGE_S)
         return await self._agent_status.build()
+
+    async def measure_signal(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Query the reception of the module and return what `modem-agent signal` shows."""
+        session = self._require_session()
+        try:
+            quality = await session.measure_signal()
+        except AtError as error:
+            raise ControlError(str(error)) from None
+        return {
+            **asdict(quality),
+            "operator": session.operator.name or None,
+            "access_technology": session.operator.access_technology or None,
+            "registration": str(session.modem.status.registration),
+        }
 
     async def send_message(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Queue a message, and wait until its outcome is known unless `wait` is false.
@@ -160,9 +184,7 @@ class ControlApi:
         line, wants_result = str(request.get("line", "")).strip(), request.get("result") is True
         if request.get("force") is not True:
             _refuse_lasting_effect(line)
-        session = self._supervisor.connection.session
-        if session is None:
-            raise ControlError(f"there is no session with the module: {self._supervisor.connection}")
+        session = self._require_session()
         try:
             lines = await session.modem.execute_at(line)
         except AtError as error:
@@ -170,6 +192,13 @@ class ControlApi:
                 return {"lines": [], "result": error.result.text}
             raise ControlError(str(error)) from None
         return {"lines": lines} | ({"result": "OK"} if wants_result else {})
+
+    def _require_session(self) -> Session:
+        """Return the session with the module. Raises ControlError if there is none."""
+        session = self._supervisor.connection.session
+        if session is None:
+            raise ControlError(f"there is no session with the module: {self._supervisor.connection}")
+        return session
 
     async def _run_db(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a function of the journal. Raises ControlError if the journal cannot be used."""

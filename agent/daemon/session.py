@@ -8,12 +8,17 @@ middle of a commit.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
+from math import inf
 from typing import Any
 
 from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
+from agent.daemon.signal_history import SignalHistory
 from agent.modem.modem import Modem
+from agent.modem.network_operator import NetworkOperator
+from agent.modem.signal_quality import SignalQuality
 from agent.modem.status_queries import Identity, Registration, Signal
 from agent.pipeline.receiver import Receiver
 from agent.pipeline.sender import Sender
@@ -34,18 +39,28 @@ STATUS_SETTLE_S = 5.0
 class Session:
     """Receiver, sender and status polling on one modem. `run` may be called once."""
 
-    def __init__(self, modem: Modem, receiver: Receiver, sender: Sender) -> None:
+    def __init__(
+        self, modem: Modem, receiver: Receiver, sender: Sender, signal_history: SignalHistory | None = None
+    ) -> None:
+        """`signal_history` gets each value of the signal strength."""
         self.modem = modem
         self._receiver = receiver
         self._sender = sender
         self.registration: Registration | None = None
         self.signal: Signal | None = None
         self.identity: Identity | None = None
+        self.operator = NetworkOperator()
+        self._signal_history = signal_history or SignalHistory()
+        self._known_registration: Registration | None = None
+        """The registration since `_registered_at`, whose operator was queried."""
+        self._registered_at: float | None = None
+        """By the clock of the event loop."""
+        self._polled_at = -inf
         self._task_error: Exception | None = None
 
     def describe(self) -> dict[str, Any]:
         """Return what `modem-agent status` shows of the module and its connection, as JSON values."""
-        status = self.modem.status
+        status, now = self.modem.status, asyncio.get_running_loop().time()
         return {
             "module": " ".join(filter(None, (self.identity.manufacturer, self.identity.model)))
             if self.identity
@@ -53,7 +68,10 @@ class Session:
             "revision": self.identity.revision if self.identity else None,
             "imei": self.identity.imei if self.identity else None,
             "iccid": self.identity.iccid if self.identity else None,
+            "operator": self.operator.name or None,
+            "access_technology": self.operator.access_technology or None,
             "registration": str(self.registration or status.registration),
+            "registration_for_s": None if self._registered_at is None else round(now - self._registered_at),
             "domains": _domain_states(self.registration or status.registration),
             "signal_dbm": self.signal.dbm if self.signal else None,
             "profile": status.profile,
@@ -65,6 +83,21 @@ class Session:
             "service_centre": status.service_centre,
             "notes": [*status.notes, *([DIRECT_DELIVERY_NOTE] if status.has_direct_delivery else [])],
         }
+
+    def refresh_status(self, max_age_s: float) -> None:
+        """Let registration and signal be queried soon, unless this was done in the last `max_age_s`."""
+        if asyncio.get_running_loop().time() - self._polled_at >= max_age_s:
+            self.modem.status_changed.set()
+
+    async def measure_signal(self) -> SignalQuality:
+        """Query all that the module reports about its reception. Raises CommandTimedOut, ModemLost."""
+        quality = await self.modem.query_signal_quality()
+        self._set_signal(Signal(quality.dbm))
+        return quality
+
+    def _set_signal(self, signal: Signal) -> None:
+        self.signal = signal
+        self._signal_history.record(signal.dbm, asyncio.get_running_loop().time())
 
     @property
     def awaited_result(self) -> str:
@@ -104,7 +137,7 @@ class Session:
         self, set_state: Callable[[str], None], on_status: Callable[[Registration], Awaitable[None]]
     ) -> None:
         """Query registration and signal at intervals and after each change."""
-        never = asyncio.Event()
+        never, loop = asyncio.Event(), asyncio.get_running_loop()
         try:
             while True:
                 self.modem.status_changed.clear()
@@ -113,11 +146,15 @@ class Session:
                         self.identity = await self.modem.query_identity()
                     await self.modem.query_radio()
                     self.registration = await self.modem.query_registration()
-                    self.signal = await self.modem.query_signal()
+                    self._set_signal(await self.modem.query_signal())
+                    self._polled_at = loop.time()
                     state = f"{self.identity.model or 'module'}, {self.registration}, {self.signal}"
                     if self.modem.read_error:
                         state += f", messages cannot be read: {self.modem.read_error}"
                     set_state(state)
+                    if self.registration != self._known_registration:
+                        self._known_registration, self._registered_at = self.registration, loop.time()
+                        await self._query_operator()
                 except (CommandRefused, CommandTimedOut) as error:
                     set_state(str(error))
                 registration = self.registration or self.modem.status.registration
@@ -130,6 +167,13 @@ class Session:
                     await self.modem.wait(never, STATUS_SETTLE_S)
         except ModemLost:
             return
+
+    async def _query_operator(self) -> None:
+        """Query the operator once for each change of the registration; it is for the operator's eyes only."""
+        self.operator = NetworkOperator()
+        if self.registration is not None and self.registration.can_send:
+            with contextlib.suppress(CommandTimedOut):
+                self.operator = await self.modem.query_operator()
 
 
 def _domain_states(registration: Registration) -> dict[str, str]:

@@ -76,6 +76,8 @@ class ConnectionStatus:
     detail: str = ""
     """The last error, or registration and signal of a session."""
     session_count: int = 0
+    session_began_at: float = 0.0
+    """By the clock of the event loop."""
     session: Session | None = None
     failed_part: FailedPart | None = None
     """Why the last attempt failed; None since a session began, and for an internal error."""
@@ -191,6 +193,7 @@ class Supervisor:
             self.connection.failed_part = None
             self.connection.sim_absent_since = None
             self.connection.session_count += 1
+            self.connection.session_began_at = self._session_started_at
             session = self._session_factory.make_session(modem)
             self.connection.session = session
             self._emit(Event(EventKind.SESSION, str(status), resolves=Condition.CONNECTION))

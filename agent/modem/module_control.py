@@ -6,9 +6,11 @@ import asyncio
 
 from agent.at.client import AtClient
 from agent.at.errors import ModemLost
+from agent.modem.network_operator import NetworkOperator, query_operator
 from agent.modem.recovery_commands import cycle_radio, reselect_network, restart, switch_radio_on
 from agent.modem.settings import RADIO_OFF_WITH_SIM_ON, SettingsHolder
 from agent.modem.settings_monitor import SettingsMonitor
+from agent.modem.signal_quality import SignalMeter, SignalQuality
 from agent.modem.sim import SimMemory
 from agent.modem.sim_status import SimStatus, query_sim_status
 from agent.modem.status_queries import (
@@ -42,6 +44,7 @@ class ModuleControl:
         self._settings_monitor = settings_monitor
         self._urc_handler = urc_handler
         self._sim_memory = sim_memory
+        self._signal_meter: SignalMeter | None = None
 
     @property
     def driver(self) -> DriverProfile:
@@ -92,6 +95,15 @@ class ModuleControl:
     async def query_signal(self) -> Signal:
         """Query +CSQ. Raises CommandTimedOut, ModemLost."""
         return await query_signal(self._client)
+
+    async def query_signal_quality(self) -> SignalQuality:
+        """Query all that the module reports about its reception. Raises CommandTimedOut, ModemLost."""
+        self._signal_meter = self._signal_meter or SignalMeter(self._client, self.driver)
+        return await self._signal_meter.query()
+
+    async def query_operator(self) -> NetworkOperator:
+        """Query the network on which the module is registered. Raises CommandTimedOut, ModemLost."""
+        return await query_operator(self._client)
 
     async def query_sim_status(self) -> SimStatus:
         """Query +CPIN?. Raises CommandTimedOut, ModemLost."""

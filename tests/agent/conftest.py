@@ -227,7 +227,7 @@ class PipelineHarness:
                 command_store=self.command_store,
                 outbox_store=self.outbox_store,
                 action_store=self.action_store,
-                overview=JournalOverview(self.journal),
+                overview=JournalOverview(self.journal, self.command_store, self.outbox_store),
             ),
             handlers=Handlers(
                 registry or HandlerRegistry(self.handler_specs), self.runner, HandlersConfig(**dict(config))

@@ -15,8 +15,10 @@ from agent.handlers.results import Failed, Finished
 from agent.handlers.spec import HandlerSpec
 from agent.modem.events import DirectDelivery, MessageArrived
 from agent.modem.message_format import decode_pdu
+from agent.modem.network_operator import NetworkOperator
 from agent.modem.sending import NotSent, OutcomeUnknown, Refused, Sent
 from agent.modem.settings import ModemSettings, modem_status
+from agent.modem.signal_quality import SignalQuality
 from agent.modem.sim_status import query_sim_status
 from agent.modem.status_queries import Identity, Registration, Signal
 from agent.modem.stored_message import Slot, StoredMessage
@@ -217,6 +219,14 @@ class FakeModem:
     async def query_signal(self):
         await self._run_operation("signal")
         return Signal(-71)
+
+    async def query_operator(self):
+        await self._run_operation("operator")
+        return NetworkOperator("Simulated", "LTE")
+
+    async def query_signal_quality(self):
+        await self._run_operation("signal quality")
+        return SignalQuality(-61, rsrp_dbm=-90)
 
     async def query_sim_status(self):
         async def exchange(_command):

@@ -142,6 +142,8 @@ async def test_ready_does_not_wait_for_the_module(agent_env, pipeline):
             "failed_part": "port",
             "sim_absent_since": None,
             "sessions": 0,
+            "session_for_s": None,
+            "signal_history": {"interval_s": 300.0, "dbm": []},
         }
         assert answer["problems"] == [
             f"Commands cannot be received or answered: there is no session with the module: {busy()}"
@@ -573,6 +575,9 @@ async def test_status_request(agent_env, pipeline):
     assert modem["state"] == "EC25, registered, home, signal -71 dBm"
     assert modem["sessions"] == 1
     assert modem["imei"] == "861234567890123"
+    assert modem["session_for_s"] == answer.pop("uptime_s") == 3
+    assert modem["signal_history"]["dbm"] == [-71]
+    assert answer.pop("last_ignored")["reason"] == "not from 2936"
     command = answer.pop("last_command")
     assert (command["id"], command["state"], command["handler"]) == (1, "running", "device.py:led")
     assert command["received"].startswith("2026-11-22T12:00:0")
@@ -584,6 +589,9 @@ async def test_status_request(agent_env, pipeline):
         "held": "",
         "port_conflict": None,
         "last_answer": None,
+        "sent": {"last_minute": 0, "last_day": 0, "last_30_days": 0},
+        "limits": {"minute": 10, "day": 200},
+        "price_per_message": None,
         "journal_error": None,
         "volatile_journal": None,
         "damaged_journals": [],
@@ -593,6 +601,21 @@ async def test_status_request(agent_env, pipeline):
         "running": [str(agent_env.folder / "handlers" / "device.py")],
         "overdue": [],
     }
+
+
+async def test_signal_request(agent_env, pipeline):
+    """It asks the module now, and needs a session."""
+    modem = agent_env.modem()
+    modem.plan("initialise", busy())
+    async with agent_env.running(1):
+        assert "there is no session with the module" in (await agent_env.request(do="signal"))["error"]
+        await pipeline.advance(60)
+        answer = await agent_env.request(do="signal")
+        status = await agent_env.request(do="status")
+    assert (answer["dbm"], answer["rsrp_dbm"], answer["sinr_db"]) == (-61, -90, None)
+    assert (answer["operator"], answer["registration"]) == ("Simulated", "registered, home")
+    assert status["modem"]["signal_dbm"] == -61
+    assert status["modem"]["signal_history"]["dbm"] == [-61]
 
 
 async def test_status_command_by_sms(agent_env, pipeline):

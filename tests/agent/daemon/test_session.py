@@ -169,7 +169,10 @@ async def test_describe_before_and_after_the_first_query(pipeline, session_bench
         "revision": "EC25EFAR06A01M4G",
         "imei": "861234567890123",
         "iccid": "8988307000000000000",
+        "operator": "Simulated",
+        "access_technology": "LTE",
         "registration": "registered, home",
+        "registration_for_s": 1,
         "domains": {"circuit": "registered, home"},
         "signal_dbm": -71,
         "profile": "generic",
@@ -181,6 +184,43 @@ async def test_describe_before_and_after_the_first_query(pipeline, session_bench
         "service_centre": None,
         "notes": [],
     }
+
+
+async def test_operator_is_queried_for_each_change_of_the_registration(pipeline, session_bench, factories):
+    """Not with each poll, and not without a network. A refused query before it delays it only."""
+    pipeline.modem.plan("signal", factories.timed_out())
+    await session_bench.start()
+    await pipeline.advance(700)
+    assert len(pipeline.calls_of("operator")) == 1
+    assert session_bench.session.describe()["registration_for_s"] == 401
+    pipeline.modem.registered = Registration(eps=2)
+    pipeline.modem.status_changed.set()
+    await pipeline.advance(10)
+    assert session_bench.session.describe()["operator"] is None
+    pipeline.modem.registered = Registration(eps=5)
+    pipeline.modem.status_changed.set()
+    await pipeline.advance(10)
+    assert session_bench.session.describe()["operator"] == "Simulated"
+    assert len(pipeline.calls_of("operator")) == 2
+
+
+async def test_module_that_does_not_tell_its_operator_loses_nothing(pipeline, session_bench, factories):
+    """The state stays that of the registration, and the signal is polled as before."""
+    pipeline.modem.plan("operator", factories.timed_out())
+    await session_bench.start()
+    assert session_bench.states == ["EC25, registered, home, signal -71 dBm"]
+    await pipeline.advance(305)
+    assert len(session_bench.states) == 2
+    assert session_bench.session.describe()["operator"] is None
+
+
+async def test_watcher_refreshes_a_status_that_is_old(pipeline, session_bench):
+    """Registration and signal are queried after a moment; a fresh status is left alone."""
+    await session_bench.start()
+    for _ in range(10):
+        session_bench.session.refresh_status(10)
+        await pipeline.advance(2)
+    assert len(session_bench.states) == 2
 
 
 @pytest.mark.parametrize(
