@@ -16,7 +16,7 @@ from agent.common.config import ServiceConfig
 from agent.common.events import Condition
 from agent.common.runtime import Runtime
 from agent.daemon.session import Session
-from agent.daemon.signal_history import INTERVAL_S, SignalHistory
+from agent.daemon.signal_history import INTERVAL_S
 from agent.daemon.supervisor import Supervisor
 from agent.journal.executor import COMMIT_RECOVERED_EVENT, commit_failed_event
 from agent.journal.repair import damaged_copies
@@ -59,13 +59,11 @@ class AgentStatus:
         recovery_executor: RecoveryExecutor,
         dispatcher: Dispatcher,
         conditions: ConditionMemory,
-        signal_history: SignalHistory,
     ) -> None:
         self._runtime = runtime
         self._stores = stores
         self._service_config = service_config
         self._service = SERVICE_PROFILES[service_config.name]
-        self._signal_history = signal_history
         self._started_at = asyncio.get_running_loop().time()
         self._supervisor = supervisor
         self._recovery_executor = recovery_executor
@@ -162,7 +160,7 @@ class AgentStatus:
             "sim_absent_since": _format_time(connection.sim_absent_since),
             "sessions": connection.session_count,
             "session_for_s": None if connection.session is None else round(now - connection.session_began_at),
-            "signal_history": {"interval_s": INTERVAL_S, "dbm": self._signal_history.get_values(now)},
+            "signal_history": {"interval_s": INTERVAL_S, "dbm": connection.signal_history.get_values(now)},
         }
         return modem if connection.session is None else modem | connection.session.describe()
 

@@ -20,7 +20,6 @@ from agent.daemon.agent_status import AgentStatus
 from agent.daemon.control_api import ControlApi
 from agent.daemon.dependencies import Dependencies
 from agent.daemon.session import Session
-from agent.daemon.signal_history import SignalHistory
 from agent.daemon.sim_memory import JournalSimMemory
 from agent.daemon.supervisor import SessionFactory, Supervisor
 from agent.journal.actions import ActionStore
@@ -87,7 +86,6 @@ class Components:
         self._opener = dependencies.opener or make_opener(config.modem.port, config.modem.baud)
         self._sim_memory = JournalSimMemory(runtime=runtime, sim_store=SimStore(journal))
         self._notification_memory = NotificationMemory()
-        self._signal_history = SignalHistory()
         self._silent_slots = SilentSlots()
         self._init_commands = InitCommands(config.modem.init)
         self._send_state = SendState(
@@ -151,7 +149,6 @@ class Components:
                 recovery_executor=self.recovery_executor,
                 dispatcher=self.dispatcher,
                 conditions=conditions,
-                signal_history=self._signal_history,
             ),
             on_queued=self._send_state.reply_queued.set,
         )
@@ -256,7 +253,7 @@ class Components:
             state=self._send_state,
             on_reply_settled=self._on_reply_settled,
         )
-        return Session(modem, receiver, sender, self._signal_history)
+        return Session(modem, receiver, sender, self.supervisor.connection.signal_history)
 
     def _classify(self, message: pdu.Tpdu, raw: str, history: MessageHistory) -> ReceivedMessage:
         """Decide what a message is. The ports that handlers ask for may change with a reload."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from functools import partial
 
@@ -22,6 +22,7 @@ from agent.common.cancellation import run_unless_stopped
 from agent.common.events import Condition, Event, EventKind, Severity
 from agent.common.runtime import Runtime
 from agent.daemon.session import Session
+from agent.daemon.signal_history import SignalHistory
 from agent.modem.error import ModemUnusable, SimUnusable
 from agent.modem.modem import Modem
 from agent.pipeline.brownout import BrownoutGuard
@@ -78,6 +79,7 @@ class ConnectionStatus:
     session_count: int = 0
     session_began_at: float = 0.0
     """By the clock of the event loop."""
+    signal_history: SignalHistory = field(default_factory=SignalHistory)
     session: Session | None = None
     failed_part: FailedPart | None = None
     """Why the last attempt failed; None since a session began, and for an internal error."""
