@@ -7,7 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from fault import combinations
 from hardware.sim.virtual_time import VirtualTimeLoop
+
+HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(trylast=True)  # of the cases that -k and -m have selected
+def pytest_collection_modifyitems(config, items):
+    """Leave out combinations of parameters whose pairs run in other cases."""
+    if os.environ.get("EVERY_COMBINATION"):
+        return
+    _, left_out = combinations.split_items([item for item in items if HERE in item.path.parents])
+    if left_out:
+        unneeded = set(left_out)
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in unneeded]
 
 
 def pytest_asyncio_loop_factories(config, item):

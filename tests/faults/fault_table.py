@@ -33,8 +33,8 @@ class ItemCollector:
     def __init__(self):
         self.items = defaultdict(list)
 
-    def pytest_collection_modifyitems(self, items):
-        for item in items:
+    def pytest_collection_finish(self, session):
+        for item in session.items:
             if found := TEST_NAME.match(item.originalname):
                 self.items[f"F{found[1]}"].append(item)
 
