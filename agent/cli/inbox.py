@@ -34,7 +34,7 @@ def inbox(config_path: Path, limit: int, *, ignored: bool, as_json: bool) -> Non
     if as_json:
         print_json(rows)
     elif ignored:
-        print_table(rows, ("id", "at", "sender", "reason", "text"), "no ignored messages")
+        print_table(rows, ("id", "at", "sender", "reason", "text", "handler_state"), "no ignored messages")
     else:
         columns = ("id", "state", "received", "sid", "body", "duplicates", "handler", "reason")
         print_table(rows, columns, "no Commands yet")

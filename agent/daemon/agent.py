@@ -24,7 +24,6 @@ from agent.handlers.runner import Runner
 from agent.journal.executor import retry_until_committed
 from agent.journal.journal import Journal
 from agent.journal.outbox import OutboxStore
-from agent.journal.parts import PartStore
 from agent.journal.pruning import Pruner
 from agent.pipeline.post_reply_actions import Handlers
 from agent.version import VERSION
@@ -142,14 +141,15 @@ class Agent:
         async with asyncio.TaskGroup() as group:
             supervisor_task = group.create_task(self._run_supervisor(runtime, components), name="supervisor")
             dispatcher_task = group.create_task(dispatcher.run(), name="dispatcher")
-            maintenance = self._run_maintenance(runtime, journal, components.command_store.parts)
+            ignored_task = group.create_task(components.ignored_runner.run(), name="ignored messages")
+            maintenance = self._run_maintenance(runtime, journal, components)
             reloader = Reloader(
                 config=self._config,
                 read_config=self._dependencies.read_config or (lambda: self._config),
                 handlers=handlers,
                 emit=self._emit,
                 notify=self._dependencies.notify,
-                on_replaced=dispatcher.wake,
+                on_replaced=components.wake,
             )
             background = [
                 group.create_task(reloader.run(self._reload_requested), name="reload"),
@@ -163,11 +163,13 @@ class Agent:
             for task in background:
                 task.cancel()
             dispatcher.stop()
+            components.ignored_runner.stop()
             supervisor.stop()
-            await asyncio.wait((supervisor_task, dispatcher_task), timeout=HANDLER_SHUTDOWN_S)
+            tasks = (supervisor_task, dispatcher_task, ignored_task)
+            await asyncio.wait(tasks, timeout=HANDLER_SHUTDOWN_S)
             await handlers.runner.close()
-            await asyncio.wait((supervisor_task, dispatcher_task), timeout=TASK_SHUTDOWN_S)
-            for task in (supervisor_task, dispatcher_task):
+            await asyncio.wait(tasks, timeout=TASK_SHUTDOWN_S)
+            for task in tasks:
                 # A journal that cannot commit may block it. The next start recovers as after a crash.
                 task.cancel()
 
@@ -176,12 +178,14 @@ class Agent:
         await _close_interrupted_messages(runtime, components.outbox_store)
         await components.supervisor.run()
 
-    async def _run_maintenance(self, runtime: Runtime, journal: Journal, parts: PartStore) -> None:
+    async def _run_maintenance(self, runtime: Runtime, journal: Journal, components: Components) -> None:
         """Give up incomplete messages once an hour, and prune the journal once a day."""
         config = self._config.journal
         for run in itertools.count():
             is_full = run % FULL_PRUNE_EVERY_N_RUNS == 0
-            pruner = Pruner(journal, parts, config.keep_days, config.dedup_days, full=is_full)
+            pruner = Pruner(
+                journal, components.command_store.parts, config.keep_days, config.dedup_days, full=is_full
+            )
             with contextlib.suppress(sqlite3.Error):  # the next task that has to commit logs it
                 while await runtime.db.run(pruner.prune_batch):  # other calls run between two batches
                     pass
@@ -191,6 +195,7 @@ class Agent:
                 subject = "a message is" if count == 1 else f"{count} messages are"
                 text = f"{subject} given up: not all parts arrived within a day; see inbox --ignored"
                 runtime.emit(Event(EventKind.INCOMPLETE, text, severity=Severity.WARNING))
+                components.ignored_runner.wake()
             await asyncio.sleep(MAINTENANCE_INTERVAL_S)
 
     async def _run_checks(self, runtime: Runtime, components: Components) -> None:

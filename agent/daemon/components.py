@@ -42,6 +42,7 @@ from agent.modem.sim import SimConfig
 from agent.pipeline.brownout import BrownoutGuard
 from agent.pipeline.composer import MessageComposer
 from agent.pipeline.dispatcher import Dispatcher, JournalStores
+from agent.pipeline.ignored_messages import IgnoredMessageRunner
 from agent.pipeline.post_reply_actions import Handlers
 from agent.pipeline.receiver import Receiver
 from agent.pipeline.send_backoff import DestinationBackoff
@@ -96,7 +97,13 @@ class Components:
         )
         self.outbox_store = OutboxStore(journal, ReplySpread(config.service.reply_spread_s, runtime.random))
         self.command_store = CommandStore(
-            journal, self.outbox_store, dedup_without_sid=config.journal.dedup_without_sid
+            journal,
+            self.outbox_store,
+            dedup_without_sid=config.journal.dedup_without_sid,
+            has_ignored_handler=lambda: handlers.registry.ignored_handler is not None,
+        )
+        self.ignored_runner = IgnoredMessageRunner(
+            runtime=runtime, ignored=self.command_store.ignored, handlers=handlers
         )
         stores = JournalStores(
             journal_path=journal.path,
@@ -163,6 +170,11 @@ class Components:
             },
             runtime.emit,
         )
+
+    def wake(self) -> None:
+        """Make the tasks that run handlers look for work: a message was stored, or handlers are new."""
+        self.dispatcher.wake()
+        self.ignored_runner.wake()
 
     async def is_idle(self) -> bool:
         """Return True if no handler runs and no message is being sent: now the process may end."""
@@ -241,7 +253,7 @@ class Components:
             modem=modem,
             command_store=self.command_store,
             classify=self._classify,
-            on_stored=self.dispatcher.wake,
+            on_stored=self.wake,
             describe_port_users=self._describe_port_users,
             run_on_first_start=self._config.journal.first_start == "run",
         )

@@ -37,10 +37,15 @@ def check_port(port: object) -> str | None:
     return f"must be a port number from 0 to {MAX_PORT}, not {_short_repr(port)}"
 
 
-def check_options(options: Mapping[str, object]) -> list[str]:
-    """Return one clause for each unknown option and each invalid value. The value None means "not set"."""
+def check_options(
+    options: Mapping[str, object], further_names: tuple[str, ...] = ("port", "default")
+) -> list[str]:
+    """Return one clause for each unknown option and each invalid value. The value None means "not set".
+
+    `further_names` are the options that the caller checks.
+    """
     errors = [
-        f"{name} is not an option (the options are {', '.join((*OPTION_NAMES, 'port'))})"
+        f"{name} is not an option (the options are {', '.join((*OPTION_NAMES, *further_names))})"
         for name in options
         if name not in OPTION_NAMES
     ]

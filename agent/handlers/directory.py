@@ -36,6 +36,10 @@ class DirectoryContents:
     """Contents of NAME.toml, by the NAME of an executable; none if a value is invalid."""
     ports: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Application port in NAME.toml, by the NAME of an executable."""
+    default: set[str] = field(default_factory=set)
+    """The executables that get all Commands that no other handler takes."""
+    ignored: set[str] = field(default_factory=set)
+    """The executables that get the ignored messages."""
     errors: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """Sentences (file, mistake and remedy) about handlers that cannot be used, by the name of the executable,
     else of the file or directory."""
@@ -121,14 +125,24 @@ def _read_options(path: Path, name: str, contents: DirectoryContents) -> None:
     """Read the options of the executable NAME. It is not used with other options than those of the file."""
     options: dict[str, object] = {}
     port: object = None
+    is_default: object = False
+    is_ignored: object = False
     try:
         errors = check_permissions(str(path), path.stat())
         if not errors:
             options = tomllib.loads(path.read_text("utf-8"))
             port = options.pop("port", None)
-            errors = [f"{path}: {error}" for error in check_options(options)]
+            is_default, is_ignored = options.pop("default", False), options.pop("ignored", False)
+            errors = [f"{path}: {error}" for error in check_options(options, ("port", "default", "ignored"))]
             if port is not None and (problem := check_port(port)):
                 errors.append(f"{path}: port {problem}")
+            for option, value in (("default", is_default), ("ignored", is_ignored)):
+                if not isinstance(value, bool):
+                    errors.append(f"{path}: {option} must be true or false")
+            if is_ignored and (is_default or port is not None):
+                errors.append(
+                    f"{path}: a handler of ignored messages gets no Commands: no default and no port"
+                )
     except OSError as error:
         errors = [f"{path} cannot be read: {error.strerror}; make it readable for modem-agent"]
     except ValueError as error:  # invalid TOML or invalid UTF-8
@@ -139,3 +153,7 @@ def _read_options(path: Path, name: str, contents: DirectoryContents) -> None:
     contents.options[name] = options
     if isinstance(port, int):
         contents.ports[name] = (port,)
+    if is_default:
+        contents.default.add(name)
+    if is_ignored:
+        contents.ignored.add(name)

@@ -76,7 +76,7 @@ def executable_request(spec: HandlerSpec, action: str | None, command: Command, 
         "COMMAND_PORT": None if command.port is None else str(command.port),
     }
     set_variables = {name: value for name, value in variables.items() if value is not None}
-    arguments = command.words if command.port is not None else command.words[1:]
+    arguments = command.words if command.port is not None or spec.default else command.words[1:]
     return program_request(Program((str(path), *arguments), timeout_s, set_variables, stdin_bytes(command)))
 
 

@@ -56,12 +56,13 @@ class HandlerRegistry:
         # Tables with at most one entry, under the key "", so that _add reports conflicts in the same way.
         self._binary: dict[str, HandlerSpec] = {}
         self._default: dict[str, HandlerSpec] = {}
+        self._ignored: dict[str, HandlerSpec] = {}
         all_specs = [
             replace(spec, error="; ".join(self.unusable[spec.name])) if spec.name in self.unusable else spec
             for spec in specs
         ]
         for spec in all_specs:
-            if spec.kind == "executable" and spec.name.casefold() == _BINARY_NAME:
+            if spec.kind == "executable" and spec.name.casefold() == _BINARY_NAME and not spec.ignored:
                 self._add(self._binary, ("",), spec, "binary Commands")
             self._add(self._by_word, spec.words, spec, "the word {}")
             self._add(self._by_json_key, spec.json_keys, spec, "the JSON key {}")
@@ -69,6 +70,8 @@ class HandlerRegistry:
             self._add(self._by_port, spec.ports, spec, "application port {}")
             if spec.default:
                 self._add(self._default, ("",), spec, "all other Commands (default)")
+            if spec.ignored:
+                self._add(self._ignored, ("",), spec, "ignored messages")
         for spec in BUILTINS:
             if spec.name not in self._by_word or self._by_word[spec.name].error:
                 self._by_word[spec.name] = spec
@@ -103,6 +106,12 @@ class HandlerRegistry:
     def handled_ports(self) -> frozenset[int]:
         """The application ports that handlers have asked for."""
         return frozenset(self._by_port)
+
+    @property
+    def ignored_handler(self) -> HandlerSpec | None:
+        """The handler of ignored messages, None if there is none that can be used."""
+        spec = self._ignored.get("")
+        return None if spec is None or spec.error else spec
 
     def get(self, name: str) -> HandlerSpec | None:
         """Return the handler with that name, as the journal stores it; None if it is gone."""
@@ -194,13 +203,16 @@ async def _load_file(file: Path, runner: Runner) -> list[HandlerDeclaration] | H
 
 def _executable_spec(name: str, path: Path, contents: DirectoryContents) -> HandlerSpec:
     word = name.casefold()
+    has_word = word != _BINARY_NAME and name not in contents.default | contents.ignored
     spec = HandlerSpec(
         name,
         "executable",
         file=path,
         then=contents.actions.get(name),
-        words=() if word == _BINARY_NAME else (word,),
+        words=(word,) if has_word else (),
         ports=contents.ports.get(name, ()),
+        default=name in contents.default,
+        ignored=name in contents.ignored,
     )
     return replace(spec, **contents.options.get(name, {}))  # type: ignore[arg-type]  # check_options did
 

@@ -45,6 +45,8 @@ class HandlerSpec(HandlerOptions):
     """Name of the function in the Python file; None for an executable."""
     then: Path | None = None
     """NAME.then, the action that runs after the reply of an executable."""
+    ignored: bool = False
+    """True if it gets the ignored messages, and no Commands."""
     error: str = ""
     """Why it cannot be used: then its Commands fail."""
 

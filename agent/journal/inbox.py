@@ -30,12 +30,19 @@ from agent.service.message import (
 class CommandStore:
     """The tables ``commands`` and ``slots``. Each method that writes is one commit."""
 
-    def __init__(self, journal: Journal, outbox: OutboxStore, *, dedup_without_sid: bool = True) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        outbox: OutboxStore,
+        *,
+        dedup_without_sid: bool = True,
+        has_ignored_handler: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._journal = journal
         self._outbox = outbox
         self._dedup = DedupIndex(journal, without_sid=dedup_without_sid)
-        self._ignored = IgnoredMessages(journal)
-        self.parts = PartStore(journal, self._dedup, self._ignored)
+        self.ignored = IgnoredMessages(journal, has_ignored_handler)
+        self.parts = PartStore(journal, self._dedup, self.ignored)
         self._execute = journal.execute
 
     # Receiving
@@ -78,7 +85,7 @@ class CommandStore:
                         StoreOutcome.REPORT, detail=f"status {report.status:#04x}", reply_id=reply
                     )
                 case IgnoredMessage():
-                    return self._ignored.store(received, raw, now)
+                    return self.ignored.store(received, raw, now)
 
         result = self._journal.commit(key, write)
         if slot is not None:
@@ -105,7 +112,7 @@ class CommandStore:
         if earlier is not None:
             reason = f"{command.sid} was received before with another body"
             text = command.body if isinstance(command.body, str) else command.body.hex().upper()
-            return self._ignored.store(IgnoredMessage(reason, command.sender, text), raw, now)
+            return self.ignored.store(IgnoredMessage(reason, command.sender, text), raw, now)
         stamp = None if command.timestamp is None else command.timestamp.timestamp()
         horizon = self._journal.meta.dedup_horizon
         expired_reason = None

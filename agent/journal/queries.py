@@ -14,7 +14,9 @@ SELECT_COMMANDS = """
 SELECT id, state, sid, sender, mode, body, timestamp, port, attempts, duplicates, handler, reason,
        received_wall, ended_wall FROM commands ORDER BY id DESC LIMIT ?
 """
-SELECT_IGNORED = "SELECT id, reason, sender, text, raw, at_wall FROM ignored ORDER BY id DESC LIMIT ?"
+SELECT_IGNORED = (
+    "SELECT id, reason, sender, text, raw, at_wall, handler_state FROM ignored ORDER BY id DESC LIMIT ?"
+)
 SELECT_REPLIES = """
 SELECT replies.id, replies.state, replies.command_id AS command, commands.sid, destination, replies.text,
        part, parts, omitted, replies.attempts, message_reference, replies.reason, queued_wall, sent_wall

@@ -229,6 +229,18 @@ ALTER TABLE commands ADD COLUMN duplicate_wall REAL;
 ALTER TABLE replies ADD COLUMN sending_wall REAL
 """
 
+_VERSION_8 = """
+-- ignored.handler_state: pending, running, done, failed; NULL if there was no handler for ignored messages
+ALTER TABLE ignored ADD COLUMN handler_state TEXT;
+CREATE TABLE alarm (            -- one row, none before the first problem
+    id              INTEGER PRIMARY KEY CHECK (id = 1),
+    state           TEXT NOT NULL,   -- what the alarm program was called with last: problem, ok
+    reason          TEXT NOT NULL,   -- the problem, also after its end
+    since_wall      REAL,            -- when the present problem began; NULL while there is none
+    since_uptime    REAL
+)
+"""
+
 
 def _run_script(script: str) -> Callable[[sqlite3.Connection], None]:
     """Return a migration that runs the statements of a script."""
@@ -240,7 +252,7 @@ def _run_script(script: str) -> Callable[[sqlite3.Connection], None]:
     return step
 
 
-_SCRIPTS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7)
+_SCRIPTS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7, _VERSION_8)
 
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = tuple(map(_run_script, _SCRIPTS))
 """Entry N takes a file from version N to version N + 1. The file stores its version in `user_version`."""

@@ -30,7 +30,7 @@ class MessageRecorder:
         classify: Classifier,
         on_stored: Callable[[], None],
     ) -> None:
-        """`on_stored` is called after each commit of a new Command or a status report."""
+        """`on_stored` is called after each commit of a new Command, a status report or an ignored message."""
         self._runtime = runtime
         self._emit = runtime.emit
         self._command_store = command_store
@@ -44,7 +44,7 @@ class MessageRecorder:
         if self._journal_failed:
             self._journal_failed = False
             self._emit(COMMIT_RECOVERED_EVENT)
-        if result.outcome in (StoreOutcome.NEW, StoreOutcome.REPORT):
+        if result.outcome in (StoreOutcome.NEW, StoreOutcome.REPORT, StoreOutcome.IGNORED):
             self._on_stored()
         self._emit(stored_event(result))
         return result

@@ -83,9 +83,9 @@ class Receiver:
         """Create the receiver of a session with an initialised modem.
 
         `classify` decides what a message is (`agent.service.classify`). `on_stored` is called after each
-        commit of a new Command or a status report. `describe_port_users` returns a sentence that names other
-        users of the port and the remedy; it may block. `run_on_first_start` is True if Commands that the
-        module holds when the journal is new are run.
+        commit of a new Command, a status report or an ignored message. `describe_port_users` returns a
+        sentence that names other users of the port and the remedy; it may block. `run_on_first_start` is
+        True if Commands that the module holds when the journal is new are run.
         """
         self._modem = modem
         self._runtime = runtime

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from agent.handlers.api import Command
 from agent.handlers.runner import Failed, Finished, ProcessRunner, RetryLater, TimedOut
 
 
@@ -255,3 +256,63 @@ async def test_executables_run_concurrently(handler_directory, handler_env):
     handler_directory.write_executable("b", f"read x <{here}; echo x >{there}; echo b")
     await handler_env.registry()
     assert await asyncio.gather(handler_env.run("a"), handler_env.run("b")) == [Finished("a"), Finished("b")]
+
+
+async def test_default_executable_gets_what_no_other_handler_takes(handler_directory, handler_env):
+    """All words are its arguments, and its own name is no word. Octets are its standard input."""
+    handler_directory.write_executable("other", 'echo "$COMMAND_MODE:$#:$*"; cat >&2')
+    handler_directory.write("other.toml", "default = true\n")
+    handler_directory.write_executable("led", "echo led")
+    assert await handler_env.run("led on") == Finished("led")
+    assert await handler_env.run("pump on 2") == Finished("text:3:pump on 2")
+    assert await handler_env.run("other on") == Finished("text:2:other on")
+    assert await handler_env.run("") == Finished("text:0:")
+    assert await handler_env.run(b"\x01\x02") == Finished("binary:0:")
+    assert (await handler_env.registry()).trigger_names == ["help", "led", "ping", "status"]
+
+
+async def test_handler_of_ignored_messages_gets_no_commands(handler_directory, handler_env):
+    """Not even those that begin with its name."""
+    handler_directory.write_executable("alert", "echo no")
+    handler_directory.write("alert.toml", "ignored = true\ntimeout_s = 5\n")
+    registry = await handler_env.registry()
+    assert registry.ignored_handler.name == "alert"
+    assert registry.ignored_handler.timeout_s == 5
+    assert registry.match(Command.of("alert")) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ("default = 1", "b.toml: default must be true or false"),
+        ('ignored = "yes"', "b.toml: ignored must be true or false"),
+        ("ignored = true\ndefault = true", "b.toml: a handler of ignored messages gets no Commands"),
+        ("ignored = true\nport = 1", "b.toml: a handler of ignored messages gets no Commands"),
+        (
+            "defualt = true",
+            "(the options are repeatable, timeout_s, max_age_s, reply_to, port, default, ignored)",
+        ),
+    ],
+)
+async def test_wrong_option_of_a_default_executable_is_an_error(
+    handler_directory, handler_env, options, error
+):
+    """The handler is not used, and the sentence names the file."""
+    handler_directory.write_executable("b", "echo b")
+    handler_directory.write("b.toml", options)
+    registry = await handler_env.registry()
+    assert error in registry.unusable["b"][0]
+    assert registry.ignored_handler is None
+
+
+@pytest.mark.parametrize(
+    ("option", "what"), [("default", "all other Commands (default)"), ("ignored", "ignored messages")]
+)
+async def test_two_default_executables_are_not_used(handler_directory, handler_env, option, what):
+    """As with two handlers for one word."""
+    for name in ("a", "b"):
+        handler_directory.write_executable(name, "echo")
+        handler_directory.write(f"{name}.toml", f"{option} = true")
+    registry = await handler_env.registry()
+    assert registry.unusable["b"][0].startswith(f"two handlers for {what}: ")
+    assert registry.ignored_handler is None

@@ -33,10 +33,11 @@ NEW_NAMES = {
 }
 """The tables of version 3, and the columns that version 4 renames."""
 ADDED_COLUMNS = {
+    "ignored": {"handler_state": None},
     "commands": {"port": None, "started_wall": None, "stderr": None, "duplicate_wall": None},
     "replies": {"omitted": 0, "spread_s": 0.0, "sending_wall": None},
 }
-"""The columns that versions 5 to 7 add, and their values in older rows."""
+"""The columns that versions 5 to 8 add, and their values in older rows."""
 NEW_STATES = {"waiting": "pending", "acting": "running"}
 
 
@@ -70,6 +71,7 @@ def renamed(tables):
     }
     for row in found["actions"]:
         row["state"] = NEW_STATES[row["state"]]
+    found["alarm"] = []
     for table, columns in ADDED_COLUMNS.items():
         for row in found[table]:
             row.update(columns)
