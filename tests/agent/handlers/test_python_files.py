@@ -420,7 +420,7 @@ async def test_changed_file_is_used_after_worker_restart(handler_directory, hand
     handler_directory.write_python("x.py", "")
     assert await handler_env.run("f") == Finished("old")
     assert isinstance(await handler_env.run("g"), Failed)
-    assert "restart modem-agent" in (await handler_env.run("f")).reason
+    assert "reload modem-agent" in (await handler_env.run("f")).reason
     handler_directory.write_python("x.py", "syntax error")
     assert isinstance(await handler_env.run("g"), Failed)
     await handler_env.run("g")
