@@ -23,6 +23,7 @@ _COMMANDS = {
     "status": ("agent.cli.status", "Show the state of the running agent and its module."),
     "doctor": ("agent.cli.doctor", "Find out what is wrong, and say what to type next."),
     "at": ("agent.cli.at", "Execute one AT command through the running agent."),
+    "handlers": ("agent.cli.handlers", "List the handlers, test one, add a ready one."),
     "config": ("agent.cli.config", "Check agent.toml and the handlers."),
     "pdu": ("agent.cli.pdu", "Decode and encode SMS PDUs."),
 }

@@ -33,6 +33,7 @@ from agent.journal.overview import JournalOverview
 from agent.pipeline.command_age import CommandAgeEstimator
 from agent.pipeline.command_finisher import CommandFinisher
 from agent.pipeline.composer import MessageComposer
+from agent.pipeline.error_text import describe_failure, describe_no_handler
 from agent.pipeline.handler_queues import HandlerKey, HandlerQueues
 from agent.pipeline.post_reply_actions import (
     HANDLER_DEADLINE_GRACE_S,
@@ -48,8 +49,6 @@ RETRY_LATER_BACKOFF = Backoff(initial_s=10, max_s=600, factor=4)
 """Delay after a handler asked for a later attempt."""
 FETCH_BATCH_SIZE = 100
 """Pending Commands that are read from the journal at a time."""
-MAX_WORD_LENGTH_IN_REPLY = 20
-"""Characters of an unknown first word that an error reply repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,17 +265,15 @@ class Dispatcher:
 
         An empty text without a handler is done; any other Command has failed.
         """
-        word = (command.words[0] if command.words else command.mode)[:MAX_WORD_LENGTH_IN_REPLY]
-        if command.port is not None:  # without an error: its handler is gone since the message was stored
-            word = f"port {command.port}"
+        text = describe_no_handler(command, handler_error)
         if handler_error:
-            await self._finisher.finish_failed(row, f"unusable {word}", detail=handler_error)
+            await self._finisher.finish_failed(row, text, detail=handler_error)
         elif not command.words and command.mode == "text" and command.port is None:
             await self._finisher.finish_empty(row)
         else:
             unread = ", ".join(self._registry.unread_files)
             detail = f"no handler; not usable: {unread}" if unread else "no handler"
-            await self._finisher.finish_failed(row, f"unknown {word}", detail=detail)
+            await self._finisher.finish_failed(row, text, detail=detail)
 
     async def _run_handler(self, row: CommandRow, command: Command, spec: HandlerSpec) -> None:
         await retry_until_committed(
@@ -307,28 +304,21 @@ class Dispatcher:
         if self._stopping and not isinstance(result, Finished):
             return  # the Command stays `running`; the next start recovers it
         self._resource_backoff.on_started(row.id)
+        with_details = self._handlers.config.error_details
         match result:
             case Finished():
                 await self._finisher.finish_done(row, spec, result)
             case RetryLater() if attempt < MAX_ATTEMPTS and spec.repeatable:
                 await self._requeue_for_retry(row, spec, result, attempt)
             case RetryLater(reason):
-                text = self._error_text(spec, result)
+                text = describe_failure(spec, result, with_details=with_details)
                 await self._finisher.finish_failed(row, text, f"{reason}; not tried again", result.stderr)
             case Failed(reason):
-                text = self._error_text(spec, result)
+                text = describe_failure(spec, result, with_details=with_details)
                 await self._finisher.finish_failed(row, text, reason, result.stderr)
             case TimedOut():
-                await self._finisher.finish_failed(
-                    row, "timed out", f"ended after {timeout_s:g} s", result.stderr
-                )
-
-    def _error_text(self, spec: HandlerSpec, result: Failed | RetryLater) -> str:
-        """Return what the reply says about a failure after `ERR`: `exit 3: disk on fire`, if it may."""
-        if not self._handlers.config.error_details:
-            return "failed"
-        lines = result.stderr.splitlines() if spec.kind == "executable" else []
-        return ": ".join([result.reason.replace("exit status", "exit"), *lines[-1:]])
+                text = describe_failure(spec, result, with_details=with_details)
+                await self._finisher.finish_failed(row, text, f"ended after {timeout_s:g} s", result.stderr)
 
     async def _requeue_for_retry(
         self, row: CommandRow, spec: HandlerSpec, result: RetryLater, attempt: int

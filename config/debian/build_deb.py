@@ -110,7 +110,7 @@ def install_files(stage: Path) -> None:
     from agent.version import VERSION
 
     prefix, share = stage / "opt/modem-agent", stage / "usr/share"
-    example_files = ("README.md", "agent.toml", "handlers")
+    example_files = ("README.md", "agent.toml", "handlers", "rights")
     for name in example_files:
         copy(CONFIG / name, prefix / "share/modem-agent" / name)
     for unit in CONFIG.glob("*.service"):

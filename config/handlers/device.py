@@ -5,10 +5,12 @@ function is the reply; printed output goes to the log.
 """
 
 import json
+import time
 from pathlib import Path
 
 from agent import Command, Reply, handler
 
+LED = Path("/sys/class/leds/ACT/brightness")
 THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
 
 reporting = {"enabled": False}
@@ -29,15 +31,17 @@ def enable(command: Command) -> str:
     return f"reporting is {'on' if reporting['enabled'] else 'off'}"
 
 
-@handler("reboot", max_age_s=600)
-def reboot(command: Command) -> Reply:
-    """`reboot`: answer, then act. A Command that waited in the network for over 10 minutes is not run."""
-    return Reply("rebooting", then="reboot_now")
+@handler("identify", max_age_s=600)
+def identify(command: Command) -> Reply:
+    """`identify`: answer, then act. A Command that waited in the network for over 10 minutes is not run."""
+    return Reply("look for the blinking LED", then="blink")
 
 
-def reboot_now(command: Command) -> None:
-    """Request the reboot. The agent calls this once, after the reply was sent.
+def blink(command: Command) -> None:
+    """Let the green LED of a Raspberry Pi blink. The agent calls this once, after the reply was sent.
 
-    The service may not reboot the device, but a path unit that watches this file may: see config/README.md.
+    Writing to the LED needs a udev rule or root.
     """
-    Path("/run/modem-agent/reboot").touch()
+    for number in range(20):
+        LED.write_text(str(number % 2))
+        time.sleep(0.25)

@@ -75,6 +75,7 @@ ALLOWED_USES: dict[str, dict[str, str]] = {
     "agent/handlers/spawn.py": {"process": "starts handlers, inside the handler manager"},
     "agent/installation/changes.py": {"process": "`setup` runs systemctl and udevadm"},
     "agent/cli/doctor.py": {"clock": "passes the wall clock to the doctor"},
+    "agent/diagnosis/service_sandbox.py": {"process": "`handlers test` runs systemctl and systemd-run"},
     "agent/diagnosis/system_facts.py": {"process": "`doctor` runs systemctl"},
     "agent/journal/executor.py": {"thread": "the one thread that uses the journal"},
     "agent/daemon/dependencies.py": {

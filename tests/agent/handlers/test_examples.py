@@ -16,7 +16,7 @@ EXAMPLES = Path(__file__).parents[3] / "config" / "handlers"
 @pytest.fixture
 async def installed_examples(handler_env, tmp_path):
     for file in EXAMPLES.iterdir():
-        if file.is_file():
+        if file.name in {"led", "device.py", "registers.py"}:
             shutil.copy(file, handler_env.directory.path)
             (handler_env.directory.path / file.name).chmod(0o755 if os.access(file, os.X_OK) else 0o644)
     (tmp_path / "brightness").write_text("0\n")
@@ -30,7 +30,7 @@ async def test_examples_load_without_warnings(installed_examples):
     registry = await installed_examples.registry()
     assert registry.warnings == ()
     assert {spec.kind for spec in registry.specs} == {"executable", "python", "builtin"}
-    assert registry.trigger_names == ["help", "led", "ping", "reboot", "status", "temp", '"enable"']
+    assert registry.trigger_names == ["help", "identify", "led", "ping", "status", "temp", '"enable"']
 
 
 async def test_led_switches_and_reports(installed_examples, tmp_path):
@@ -49,7 +49,7 @@ async def test_device_handles_text_json_and_action(installed_examples):
     assert isinstance(await installed_examples.run("temp"), Finished)
     assert await installed_examples.run('{"enable": true}') == Finished("reporting is on")
     assert await installed_examples.run('{"enable": 0}') == Finished("reporting is off")
-    assert await installed_examples.run("reboot") == Finished("rebooting", "reboot_now")
+    assert await installed_examples.run("identify") == Finished("look for the blinking LED", "blink")
 
 
 async def test_registers_keep_binary_values(installed_examples):
