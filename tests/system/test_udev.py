@@ -25,7 +25,7 @@ LAYOUTS = [
 """Every USB product for which a profile has the AT port, or says that there is none."""
 
 
-def udev_properties(tmp_path, vendor, product, interface, description="ff/ff/ff"):
+def udev_properties(tmp_path, vendor, product, interface, description="ff/ff/ff", rules=RULES):
     """Return the ID_MM_ properties that the rules set for a tty on one interface of a USB device."""
     kind, subclass, protocol = description.split("/")
     device = "/devices/usb1/1-1"
@@ -54,13 +54,13 @@ E: DEVNAME=/dev/ttyUSB0
         for each in /usr/lib/udev/rules.d/*-mm-*.rules; do  # those of ModemManager, where it is installed
             ln -s /dev/null "/run/udev/rules.d/$(basename "$each")"
         done
-        cp {RULES} /run/udev/rules.d/
+        cp {rules} /run/udev/rules.d/
         umockdev-run --device {tmp_path}/module.umockdev -- udevadm test --action=add /sys{tty} 2>&1
     """
     command = ("unshare", "--mount", "--propagation=private", "sh", "-ec", script)
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert f"Reading rules file: /run/udev/rules.d/{RULES.name}" in output
-    assert f"{RULES.name}:" not in output  # otherwise udev does not understand a line of the rules
+    assert f"Reading rules file: /run/udev/rules.d/{rules.name}" in output
+    assert f"{rules.name}:" not in output  # otherwise udev does not understand a line of the rules
     assert "DEVNAME=/dev/ttyUSB0" in output
     return re.findall(r"^ID_MM_\S+", output, re.MULTILINE)
 
@@ -91,3 +91,13 @@ def test_other_devices_are_left_alone(tmp_path):
     """A USB serial adapter with the same interface number gets no property."""
     assert udev_properties(tmp_path, "0403", "6001", "02") == []
     assert udev_properties(tmp_path, "0403", "6001", "02", "ff/02/02") == []
+
+
+def test_rule_of_the_guide_hides_the_port_that_it_names(tmp_path):
+    """modemmanager.md shows how to add a rule for another module."""
+    guide = (RULES.parent / "guides/modemmanager.md").read_text()
+    rules = tmp_path / "79-modem-agent-local.rules"
+    rules.write_text(re.search(r"^```\n(SUBSYSTEM.*?)```", guide, re.MULTILINE | re.DOTALL)[1])
+    assert udev_properties(tmp_path, "1234", "5678", "02", rules=rules) == ["ID_MM_PORT_IGNORE=1"]
+    assert udev_properties(tmp_path, "1234", "5678", "03", rules=rules) == []
+    assert udev_properties(tmp_path, "1234", "5679", "02", rules=rules) == []
