@@ -26,35 +26,79 @@ class AgentNotRunning(ControlError):  # noqa: N818  (reads as the sentence it is
 def send_request(
     path: Path, request: Mapping[str, Any], timeout_s: float = REQUEST_TIMEOUT_S + 5
 ) -> dict[str, Any]:
-    """Send a request to the running agent and return the results, without an event loop.
+    """Send a request to the running agent and return the results.
 
     Raises ControlError if the agent cannot be reached or the request fails.
     """
+    client, response = _exchange(path, request, timeout_s)
+    client.close()
+    return response
+
+
+def open_stream(path: Path, name: str, timeout_s: float = 10.0) -> socket.socket:
+    """Return a socket from which the items of a stream can be read, one JSON object on each line.
+
+    Raises ControlError.
+    """
+    client, _ = _exchange(path, {"do": name}, timeout_s)
+    return client
+
+
+def _exchange(
+    path: Path, request: Mapping[str, Any], timeout_s: float
+) -> tuple[socket.socket, dict[str, Any]]:
+    """Send a request; return the open connection and the results. Raises ControlError."""
     try:
         line = json.dumps(request, ensure_ascii=False).encode() + b"\n"
     except UnicodeEncodeError:  # an argument of the shell in another encoding; the error names it
         texts = [value for value in request.values() if isinstance(value, str)]
         shown = next((text for text in texts if text != text.encode(errors="replace").decode()), request)
         raise ControlError(f"{shown!r} is not valid UTF-8 and cannot be sent to the agent") from None
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
         client.settimeout(timeout_s)
-        try:
-            client.connect(str(path))
-            client.sendall(line)
-            with client.makefile("rb") as responses:
-                response = responses.readline()
-        except (FileNotFoundError, ConnectionRefusedError):
-            raise AgentNotRunning(f"no modem-agent answers at {path}; is it running?") from None
-        except PermissionError:
-            raise ControlError(
-                f"control socket {path} is not accessible to this user: use sudo or join the "
-                "group modem-agent"
-            ) from None
-        except OSError as error:
-            raise ControlError(f"control socket {path}: {error.strerror or error}") from None
-    if not response:
+        client.connect(str(path))
+        client.sendall(line)
+        return client, _decode_response(_read_line(client))
+    except OSError as error:
+        client.close()
+        raise _explain(error, path) from None
+    except BaseException:
+        client.close()
+        raise
+
+
+def _decode_response(line: bytes) -> dict[str, Any]:
+    """Return the results in a response. Raises ControlError if the request failed."""
+    if not line:
         raise ControlError("the agent closed the connection without a response; see its log")
-    decoded: dict[str, Any] = json.loads(response)
+    decoded: dict[str, Any] = json.loads(line)
     if not decoded.pop("ok", False):
         raise ControlError(str(decoded.get("error", "no reason given")))
     return decoded
+
+
+def _read_line(client: socket.socket) -> bytes:
+    """Return the first line, without taking what follows it; nothing if the agent has closed."""
+    line = b""
+    while not line.endswith(b"\n"):
+        waiting = client.recv(65536, socket.MSG_PEEK)
+        if not waiting:
+            return b""
+        end = waiting.find(b"\n")
+        line += client.recv(len(waiting) if end < 0 else end + 1)
+    return line
+
+
+def _explain(error: OSError, path: Path) -> ControlError:
+    """Return the error of a socket as a sentence that says what to do."""
+    if isinstance(error, (FileNotFoundError, ConnectionRefusedError)):
+        return AgentNotRunning(
+            f"no modem-agent answers at {path}: it does not run, or has another [control] socket; "
+            "see: systemctl status modem-agent"
+        )
+    if isinstance(error, PermissionError):
+        return ControlError(
+            f"control socket {path} is not accessible to this user: use sudo or join the group modem-agent"
+        )
+    return ControlError(f"control socket {path}: {error.strerror or error}")

@@ -59,6 +59,8 @@ LOOP_METHODS = {
 
 ALLOWED_USES: dict[str, dict[str, str]] = {
     "agent/demo/run.py": {"clock": "passes monotonic time to the printer"},
+    "agent/cli/status.py": {"clock": "shows how long ago something was"},
+    "agent/cli/status_watch.py": {"clock": "shows how long ago something was, and times of events"},
     "agent/cli/fleet.py": {"clock": "shows how long the simulation has run"},
     "agent/cli/sandbox.py": {
         "clock": "passes the wall clock to the simulation",

@@ -1,4 +1,4 @@
-"""`send`, `status` and `at`: commands that use the control socket of the running agent."""
+"""`send` and `at`: commands that use the control socket of the running agent."""
 
 import asyncio
 import signal
@@ -8,58 +8,6 @@ import pytest
 
 from agent.daemon.control_socket import ControlServer
 
-STATUS = {
-    "version": "1.0",
-    "service": "super-sim",
-    "number": "000",
-    "problems": [],
-    "modem": {
-        "state": "EC25, registered\x1b[2J",
-        "problem": None,
-        "problem_since": None,
-        "sim_absent_since": None,
-        "sessions": 2,
-        "module": "Quectel EC25",
-        "notifications": True,
-        "store": None,
-        "stores": ["ME 1 of 50", "SM 0 of 20"],
-        "notes": [],
-    },
-    "recovery": {
-        "state": "works",
-        "not_done": "cycle its power: wwan0 is up",
-        "resets_hour": 1,
-        "resets_per_hour": 3,
-        "resets_day": 2,
-        "resets_per_day": 12,
-    },
-    "port_conflict": "2026-11-22T12:00:00+00:00: another program",
-    "last_command": {
-        "id": 4,
-        "state": "done",
-        "sid": "DC01",
-        "handler": "led",
-        "received": "2026-11-22T12:00:00+00:00",
-        "ended": "2026-11-22T12:00:01+00:00",
-    },
-    "last_answer": {
-        "id": 7,
-        "state": "queued",
-        "command": 4,
-        "queued": "2026-11-22T12:00:01+00:00",
-        "sent": None,
-    },
-    "journal_error": None,
-    "held": "the rate of 10 messages a minute is reached",
-    "handler_errors": ["/h/led belongs to user 7: chown it", "/h/x.py line 3: SyntaxError"],
-    "volatile_journal": None,
-    "damaged_journals": ["journal.db.damaged-20261122T120000Z"],
-    "commands": {"done": 3, "ignored": 1},
-    "replies": {},
-    "running": ["led"],
-    "overdue": [],
-}
-
 
 @pytest.mark.parametrize("words", [("send", "x"), ("status",), ("at", "AT")])
 def test_missing_agent_is_reported(cli_env, words):
@@ -68,7 +16,8 @@ def test_missing_agent_is_reported(cli_env, words):
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr == (
-        f"modem-agent: no modem-agent answers at {cli_env.folder}/control.sock; is it running?\n"
+        f"modem-agent: no modem-agent answers at {cli_env.folder}/control.sock: it does not run, or has "
+        "another [control] socket; see: systemctl status modem-agent\n"
     )
 
 
@@ -193,66 +142,6 @@ async def test_refusal_of_the_agent_is_reported(cli_env):
     assert result.stderr.startswith("modem-agent: unknown request 'send'")
 
 
-async def test_status_prints_one_line_for_each_value(cli_env):
-    """Empty values are left out, control characters are escaped."""
-    result, requests = await cli_env.run_beside_agent({"status": STATUS}, "status")
-    assert requests == [{"do": "status"}]
-    assert result.exit_code == 0
-    assert result.stdout.splitlines() == [
-        "agent             1.0, super-sim (000)",
-        "state             EC25, registered\\x1b[2J",
-        "sessions          2",
-        "module            Quectel EC25",
-        "notifications     yes",
-        "stores            ME 1 of 50, SM 0 of 20",
-        "port conflict     2026-11-22T12:00:00+00:00: another program",
-        "recovery          works",
-        "not done          cycle its power: wwan0 is up",
-        "resets            1 of 3 this hour, 2 of 12 today",
-        "held              the rate of 10 messages a minute is reached",
-        "handler errors    /h/led belongs to user 7: chown it; /h/x.py line 3: SyntaxError",
-        "last command      4 done, received 2026-11-22T12:00:00+00:00, sid DC01",
-        "last answer       7 queued",
-        "damaged journals  journal.db.damaged-20261122T120000Z",
-        "commands          3 done, 1 ignored",
-        "running           led",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("problems", "status", "output", "error"),
-    [
-        ([], 0, "Commands can be received and answered\n", ""),
-        (
-            ["Commands cannot be received: x\x1b", "more"],
-            1,
-            "",
-            "modem-agent: Commands cannot be received: x\\x1b\n",
-        ),
-    ],
-)
-async def test_status_check_is_one_line_and_an_exit_status(
-    cli_env, parse_json_output, problems, status, output, error
-):
-    """With JSON the exit status is the same."""
-    answer = STATUS | {"problems": problems}
-    result, _ = await cli_env.run_beside_agent({"status": answer}, "status", "--check")
-    assert (result.exit_code, result.stdout, result.stderr) == (status, output, error)
-    result, _ = await cli_env.run_beside_agent({"status": answer}, "status", "--check", "--json")
-    assert (result.exit_code, parse_json_output(result)) == (status, answer)
-    result, _ = await cli_env.run_beside_agent({"status": answer}, "status")
-    assert result.exit_code == 0
-    assert ("problems" in result.stdout) is bool(problems)
-
-
-async def test_status_of_another_version_is_reported(cli_env):
-    """After an upgrade the old agent may still run: one sentence says to restart it."""
-    old = {name: value for name, value in STATUS.items() if name != "problems"}
-    result, _ = await cli_env.run_beside_agent({"status": old}, "status")
-    assert result.exit_code == 1
-    assert "restart it" in result.stderr
-
-
 async def test_send_says_what_the_message_waits_for(cli_env, parse_json_output):
     """At once, and then until it has its outcome; the time that is left is passed on."""
     message = {"reply": 4, "state": "queued", "reason": None}
@@ -270,13 +159,6 @@ async def test_send_says_what_the_message_waits_for(cli_env, parse_json_output):
     assert len(requests) == 1
     assert result.stderr == "reply 4 waits: no network\\x1b\n"
     assert result.stdout == "reply 4 to 000: queued\n"
-
-
-async def test_status_json_is_the_complete_response(cli_env, parse_json_output):
-    """It has every key, and control characters as JSON escapes."""
-    result, _ = await cli_env.run_beside_agent({"status": STATUS}, "status", "--json")
-    assert parse_json_output(result) == STATUS
-    assert "\x1b" not in result.stdout
 
 
 async def test_at_prints_the_response(cli_env, parse_json_output):
