@@ -46,7 +46,7 @@ def check(config_path: Path) -> None:
         errors += _check_port(f"{config_path}: modem.port", settings.modem.port)
     handlers = HandlerReport()
     if "handlers.directory" not in report.unknown_keys:
-        handlers = asyncio.run(check_handlers(settings.handlers.directory))
+        handlers = asyncio.run(check_handlers(settings))
     for note in (*report.notes, *handlers.notes):
         click.echo(f"note: {note}", err=True)
     errors += handlers.errors

@@ -23,9 +23,23 @@ GpioChip = Annotated[
 Price = Annotated[
     str, Limits(pattern=r"[0-9]+(\.[0-9]+)? [A-Z]{3}", title='a price and a currency like "0.05 USD"')
 ]
+GatewayName = Annotated[
+    str, Limits(pattern=r"[A-Za-z0-9_-]{0,64}", title="a name of at most 64 letters, digits, - and _")
+]
 DEFAULT_CONFIG_PATH = Path("/etc/modem-agent/agent.toml")
-SECRET_KEYS = {"pin", "sim_pin", "puk"}
-"""Keys that are often tried in [modem] for secrets, which agent.toml does not hold."""
+BROKER_SCHEMES = ("mqtt", "mqtts", "ws", "wss")
+WEBHOOK_SCHEMES = ("https", "http")
+_PIN_HINT = "a PIN belongs in a file of its own: pin_file, or the systemd credential sim-pin"
+_MQTT_HINT = "a password belongs in a file of its own: password_file, or the systemd credential mqtt-password"
+_WEBHOOK_HINT = (
+    "a secret belongs in a file of its own: secret_file or authorization_file, or a systemd credential"
+)
+SECRET_KEYS = {
+    **{("modem", key): _PIN_HINT for key in ("pin", "sim_pin", "puk")},
+    ("mqtt", "password"): _MQTT_HINT,
+    **{("webhook", key): _WEBHOOK_HINT for key in ("secret", "token", "authorization", "password")},
+}
+"""Keys that are often tried for secrets, which agent.toml does not hold; and where these belong."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +122,43 @@ class RecoveryConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MqttConfig:
+    """``[mqtt]``: Commands that are forwarded to an MQTT broker."""
+
+    broker: str = ""
+    commands: tuple[str, ...] = ("*",)
+    gateway: GatewayName = ""
+    base_topic: str = "modem-agent"
+    user: str = ""
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    reply_timeout_s: Annotated[float, Limits(ge=0, le=86_400)] = 600.0
+    require_subscriber: bool = True
+    max_age_s: PositiveFloat | None = None
+    keepalive_s: Annotated[int, Limits(ge=5, le=3600)] = 60
+    publish_state: bool = False
+    home_assistant: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookConfig:
+    """``[webhook]``: Commands that are forwarded to a web server."""
+
+    url: str = ""
+    commands: tuple[str, ...] = ("*",)
+    gateway: GatewayName = ""
+    secret_file: Path | None = None
+    authorization_file: Path | None = None
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    timeout_s: Annotated[float, Limits(gt=0, le=120)] = 15.0
+    max_age_s: PositiveFloat | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     """All tables of agent.toml."""
 
@@ -117,6 +168,8 @@ class Config:
     journal: JournalConfig = field(default_factory=JournalConfig)
     control: ControlConfig = field(default_factory=ControlConfig)
     recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
+    mqtt: MqttConfig = field(default_factory=MqttConfig)
+    webhook: WebhookConfig = field(default_factory=WebhookConfig)
 
 
 class ConfigError(Exception):
@@ -204,6 +257,7 @@ def parse_config(tables: dict[str, Any], source: str, base_dir: Path = Path("/")
         )
     if config.modem.profile != "auto":
         errors += _check_profile(config.modem.profile, source)
+    errors += [f"{source}: {error}" for error in _check_forwarding(config)]
     if errors:
         raise ConfigError(*errors)
     return config
@@ -213,6 +267,56 @@ def _check_program_words(source: str, key: str, words: tuple[str, ...]) -> list[
     """Return the error of a program that is not given as an absolute path and its arguments."""
     if words and (not words[0].startswith("/") or "\0" in "".join(words)):
         return [f"{source}: {key} must begin with an absolute path, not {format_value(words[0])}"]
+    return []
+
+
+def _check_forwarding(config: Config) -> list[str]:
+    """Return a sentence for each error in [mqtt] and [webhook]."""
+    mqtt, webhook = config.mqtt, config.webhook
+    errors = []
+    if mqtt.broker:
+        errors += _check_url("mqtt.broker", mqtt.broker, BROKER_SCHEMES, "user and password_file")
+    if webhook.url:
+        errors += _check_url("webhook.url", webhook.url, WEBHOOK_SCHEMES, "authorization_file")
+    if (
+        not mqtt.base_topic
+        or mqtt.base_topic.strip("/") != mqtt.base_topic
+        or set(mqtt.base_topic) & set("+#\0")
+    ):
+        errors.append(
+            "mqtt.base_topic must be a topic without + and # that neither begins nor ends with /, "
+            f"not {format_value(mqtt.base_topic)}"
+        )
+    for name, table in (("mqtt", mqtt), ("webhook", webhook)):
+        for word in table.commands:
+            if word.split() != [word] or "=" in word[1:] or "\0" in word:
+                errors.append(
+                    f'{name}.commands must hold first words, or "*" for all Commands that no handler takes, '
+                    f"not {format_value(word)}"
+                )
+        if (table.certificate_file is None) != (table.key_file is None):
+            errors.append(f"{name}.certificate_file and {name}.key_file are needed together")
+    if mqtt.broker and webhook.url:
+        mqtt_words, webhook_words = ({word.casefold() for word in each.commands} for each in (mqtt, webhook))
+        errors += [
+            f'mqtt.commands and webhook.commands both have "{word}": a Command goes to one of them'
+            for word in sorted(mqtt_words & webhook_words)
+        ]
+    return errors
+
+
+def _check_url(key: str, url: str, schemes: tuple[str, ...], secrets: str) -> list[str]:
+    from urllib.parse import urlsplit  # noqa: PLC0415  (only those who forward Commands need it)
+
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and url.isascii()
+    except ValueError:  # the port is no number, or brackets are missing
+        return [f"{key} is not a valid URL: {format_value(url)}"]
+    if not usable or url.split() != [url]:
+        return [f"{key} must begin with {' or '.join(f'{each}://' for each in schemes)} and name a host"]
+    if parts.username is not None or parts.password is not None:
+        return [f"{key} must not contain a password: use {secrets}"]
     return []
 
 
@@ -238,9 +342,7 @@ def _parse_table(
     types = field_types(table_type)
     for key, value in values.items():
         if key not in types:
-            hint = f"[{name}] has {_join_names(tuple(types))}"
-            if name == "modem" and key in SECRET_KEYS:
-                hint = "a PIN belongs in a file of its own: pin_file, or the systemd credential sim-pin"
+            hint = SECRET_KEYS.get((name, key)) or f"[{name}] has {_join_names(tuple(types))}"
             errors.append(f"{source}: unknown key {name}.{key}; {hint}")
             continue
         if value == "" and type(None) in get_args(types[key]):

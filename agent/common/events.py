@@ -238,6 +238,13 @@ class EventKind(StrEnum):
     HANDLERS_START_AGAIN = "handlers start again"
     """Handler processes can be started again."""
 
+    FORWARDING = "forwarding"
+    """The broker of `[mqtt]` or the server of `[webhook]` takes Commands, or it does not, and they wait for
+    it; or an answer of it cannot be sent.
+
+    To do: what the line says. `modem-agent doctor` tries the connection.
+    """
+
     # Sending
     QUEUED = "queued"
     """A reply is stored and waits to be sent."""
@@ -300,6 +307,10 @@ class Condition(Enum):
     """The module is not registered on a network."""
     HANDLERS = auto()
     """No handler can be started."""
+    MQTT = auto()
+    """The MQTT broker does not take Commands."""
+    WEBHOOK = auto()
+    """The web server does not take Commands."""
     PORT_CONFLICT = auto()
     """Another program uses the port. No event reports that it has left."""
 

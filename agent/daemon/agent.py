@@ -19,6 +19,7 @@ from agent.daemon.components import Components
 from agent.daemon.dependencies import Dependencies
 from agent.daemon.event_stream import EventStream
 from agent.daemon.reload import Reloader, log_mistakes
+from agent.forwarding.targets import list_specs
 from agent.handlers.registry import HandlerRegistry, load_registry
 from agent.handlers.runner import Runner
 from agent.journal.executor import retry_until_committed
@@ -104,7 +105,8 @@ class Agent:
                 registry = await run_unless_stopped(self._stop_requested, self._load_handlers(runner))
                 if registry is None:
                     return
-                handlers = Handlers(registry, runner, self._config.handlers)
+                targets = tuple(dependencies.make_targets(self._config, runtime.random))
+                handlers = Handlers(registry, runner, self._config.handlers, targets)
                 components = self.components = Components(
                     config=self._config,
                     dependencies=dependencies,
@@ -125,7 +127,9 @@ class Agent:
 
     async def _load_handlers(self, runner: Runner) -> HandlerRegistry:
         """Load the handler files. Those that cannot be used are logged; the agent starts without them."""
-        registry = await load_registry(self._config.handlers.directory, runner)
+        registry = await load_registry(
+            self._config.handlers.directory, runner, forwarding=list_specs(self._config)
+        )
         log_mistakes(registry, self._emit)
         return registry
 
@@ -142,6 +146,7 @@ class Agent:
             supervisor_task = group.create_task(self._run_supervisor(runtime, components), name="supervisor")
             dispatcher_task = group.create_task(dispatcher.run(), name="dispatcher")
             ignored_task = group.create_task(components.ignored_runner.run(), name="ignored messages")
+            forwarding_task = group.create_task(dispatcher.forwarder.run(), name="forwarding")
             maintenance = self._run_maintenance(runtime, journal, components)
             reloader = Reloader(
                 config=self._config,
@@ -169,7 +174,7 @@ class Agent:
             await asyncio.wait(tasks, timeout=HANDLER_SHUTDOWN_S)
             await handlers.runner.close()
             await asyncio.wait(tasks, timeout=TASK_SHUTDOWN_S)
-            for task in tasks:
+            for task in (*tasks, forwarding_task):
                 # A journal that cannot commit may block it. The next start recovers as after a crash.
                 task.cancel()
 
@@ -213,6 +218,7 @@ class Agent:
                 text = f"{', '.join(overdue)} did not finish in time: systemd will restart the agent"
                 runtime.emit(Event(EventKind.WATCHDOG, text))
             logged = overdue
+            components.publish_state()
             if not await components.control_server.restore():
                 await self._replace_runtime_directory(components)
             await asyncio.sleep(interval_s or CHECK_INTERVAL_S)

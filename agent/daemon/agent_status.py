@@ -27,7 +27,7 @@ from agent.version import VERSION
 
 R = TypeVar("R")
 
-BOTH, RECEIVED, ANSWERED = "received or answered", "received", "answered"
+BOTH, RECEIVED, ANSWERED, FORWARDED = "received or answered", "received", "answered", "forwarded"
 """The operations on Commands that a problem prevents."""
 HANDLER_FAILURE_VALID_S = 300.0
 """Time after which a handler that could not be started is no longer a problem: a start is tried again within
@@ -39,7 +39,7 @@ class Problem:
     """A reason why Commands cannot be received or answered now."""
 
     prevents: str
-    """`BOTH`, `RECEIVED` or `ANSWERED`."""
+    """`BOTH`, `RECEIVED`, `ANSWERED` or `FORWARDED`."""
     reason: str
 
     def __str__(self) -> str:
@@ -116,7 +116,19 @@ class AgentStatus:
         handlers = self._conditions.get(Condition.HANDLERS)
         if handlers is not None and self._runtime.wall_clock() - handlers.last_at < HANDLER_FAILURE_VALID_S:
             problems.append(Problem(ANSWERED, f"no handler can be started: {handlers.message}"))
+        for target in self._dispatcher.forwarder.targets.values():
+            if (condition := self._conditions.get(target.condition)) is not None:
+                problems.append(Problem(FORWARDED, condition.message))
         return problems
+
+    def describe_gateway(self) -> dict[str, Any]:
+        """Return what is published about this gateway, as JSON values."""
+        session, problems = self._supervisor.connection.session, self.find_problems()
+        modem = {} if session is None else session.describe()
+        published = ("module", "operator", "registration", "signal_dbm")
+        return {name: modem.get(name) for name in published} | {
+            "problem": problems[0].reason if problems else ""
+        }
 
     def _find_message_problems(self) -> list[Problem]:
         """Return why messages cannot be received or sent now, whatever the handlers do."""

@@ -143,20 +143,21 @@ class Components:
             request_exit=request_exit,
             notify_status=lambda text: dependencies.notify(f"STATUS={text}"),
         )
+        self._agent_status = AgentStatus(
+            runtime=runtime,
+            stores=stores,
+            service_config=config.service,
+            supervisor=self.supervisor,
+            recovery_executor=self.recovery_executor,
+            dispatcher=self.dispatcher,
+            conditions=conditions,
+        )
         self.control_api = ControlApi(
             runtime=runtime,
             outbox_store=self.outbox_store,
             composer=composer,
             supervisor=self.supervisor,
-            agent_status=AgentStatus(
-                runtime=runtime,
-                stores=stores,
-                service_config=config.service,
-                supervisor=self.supervisor,
-                recovery_executor=self.recovery_executor,
-                dispatcher=self.dispatcher,
-                conditions=conditions,
-            ),
+            agent_status=self._agent_status,
             on_queued=self._send_state.reply_queued.set,
         )
         self.control_server = dependencies.make_control_server(
@@ -175,6 +176,13 @@ class Components:
         """Make the tasks that run handlers look for work: a message was stored, or handlers are new."""
         self.dispatcher.wake()
         self.ignored_runner.wake()
+
+    def publish_state(self) -> None:
+        """Publish the state of the gateway where a target of forwarded Commands wants it."""
+        if targets := self.dispatcher.forwarder.targets:
+            state = self._agent_status.describe_gateway()
+            for target in targets.values():
+                target.publish_state(state)
 
     async def is_idle(self) -> bool:
         """Return True if no handler runs and no message is being sent: now the process may end."""

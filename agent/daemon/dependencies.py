@@ -19,6 +19,8 @@ from agent.common.events import EventSink
 from agent.common.runtime import DbExecutor
 from agent.common.sd_notify import SdNotify
 from agent.daemon.control_socket import ControlServer, RequestHandler, RequestServer
+from agent.forwarding.delivery import DeliveryTarget
+from agent.forwarding.targets import make_targets
 from agent.handlers.runner import ProcessRunner, Runner
 from agent.journal.executor import ThreadExecutor
 from agent.journal.journal import Journal
@@ -44,6 +46,8 @@ class Dependencies:
     """The kernel's list of mounts, which shows whether the journal is in memory."""
     db_executor: Callable[[], DbExecutor] = ThreadExecutor
     runner: Callable[[EventSink], Runner] = ProcessRunner
+    make_targets: Callable[[Config, random.Random], list[DeliveryTarget]] = make_targets
+    """Returns the brokers and servers of a configuration that Commands are forwarded to."""
     make_control_server: Callable[[Path, Mapping[str, RequestHandler], EventSink], RequestServer] = (
         ControlServer
     )

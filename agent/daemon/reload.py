@@ -58,7 +58,12 @@ class Reloader:
     async def _replace_handlers(self) -> str:
         """Use the new handlers and return what was done. An exception says why nothing was changed."""
         config, handlers = self._read_config(), self._handlers
-        registry = await load_registry(config.handlers.directory, handlers.runner, handlers.registry)
+        registry = await load_registry(
+            config.handlers.directory,
+            handlers.runner,
+            handlers.registry,
+            forwarding=[target.spec for target in handlers.targets],
+        )
         handlers.replace(registry, config.handlers)
         self._on_replaced()
         log_mistakes(registry, self._emit)

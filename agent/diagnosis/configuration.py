@@ -137,15 +137,16 @@ async def _run_nothing(_program: Program) -> HandlerResult:
     raise AssertionError("a power switch runs nothing before it is used")
 
 
-async def check_handlers(directory: Path) -> HandlerReport:
-    """Load the handlers of a folder as the agent does, Python files in a separate process."""
+async def check_handlers(config: Config) -> HandlerReport:
+    """Load the handlers as the agent does, Python files in a separate process."""
+    from agent.forwarding.targets import list_specs  # noqa: PLC0415
     from agent.handlers.registry import HandlerConfigError, load_registry  # noqa: PLC0415  (only if asked for)
     from agent.handlers.results import ResourceExhausted  # noqa: PLC0415
     from agent.handlers.runner import ProcessRunner  # noqa: PLC0415
 
     runner = ProcessRunner(lambda _: None)
     try:
-        registry = await load_registry(directory, runner)
+        registry = await load_registry(config.handlers.directory, runner, forwarding=list_specs(config))
     except (HandlerConfigError, ResourceExhausted) as error:
         return HandlerReport(errors=(str(error),))
     finally:

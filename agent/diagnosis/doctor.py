@@ -60,7 +60,7 @@ class DoctorDependencies:
     """What the doctor reads and asks."""
 
     check_settings: Callable[[], ConfigReport]
-    check_handlers: Callable[[Path], Awaitable[HandlerReport]]
+    check_handlers: Callable[[Config], Awaitable[HandlerReport]]
     make_opener: MakeOpener
     make_request: Callable[[Path], AgentRequest]
     """Takes the control socket."""
@@ -130,7 +130,7 @@ class Doctor:
             status=status,
         )
         yield check_clock(config.journal.path, self._use.wall_clock(), self.result.answers.clock)
-        yield _judge_handlers(await self._use.check_handlers(config.handlers.directory))
+        yield _judge_handlers(await self._use.check_handlers(config))
         yield check_last_error(status, self._use.describe_unit(), config.journal.path)
         if not self._sends:
             yield Finding(Check.LOOPBACK, Level.SKIPPED, "--send sends a message to the service")

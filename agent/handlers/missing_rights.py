@@ -25,18 +25,18 @@ _HINTS = {
 _NO_NAMES = ("resolve host", "name resolution")
 
 
-def find_remedy(text: str, may_use_network: Callable[[], bool] | None = None) -> str:
+def find_remedy(text: str, can_use_network: Callable[[], bool] | None = None) -> str:
     """Return a sentence for an output or failure of a handler that shows a missing right, else ""."""
     lowered = text.lower()
     for part, remedy in _HINTS.items():
         if part in lowered:
             return remedy
-    if any(part in lowered for part in _NO_NAMES) and not (may_use_network or _may_use_network)():
+    if any(part in lowered for part in _NO_NAMES) and not (can_use_network or may_use_network)():
         return _NO_NETWORK
     return ""
 
 
-def _may_use_network() -> bool:
+def may_use_network() -> bool:
     """Return False if the unit does not allow sockets of the Internet (RestrictAddressFamilies=)."""
     try:
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()

@@ -158,9 +158,13 @@ def _json_object_keys(text: str) -> Iterable[str]:
 
 
 async def load_registry(
-    directory: Path, runner: Runner, previous: HandlerRegistry | None = None
+    directory: Path,
+    runner: Runner,
+    previous: HandlerRegistry | None = None,
+    *,
+    forwarding: Iterable[HandlerSpec] = (),
 ) -> HandlerRegistry:
-    """Read the directory and load its Python files.
+    """Read the directory and load its Python files. `forwarding` has the targets that get Commands as well.
 
     A Python file that cannot be loaded keeps the handlers that it has in `previous`, the registry in use.
     Raises HandlerConfigError if there is no directory, and ResourceExhausted if the host cannot load a file
@@ -191,7 +195,7 @@ async def load_registry(
                 specs.append(spec)
                 for error in declaration.errors:
                     errors[spec.name].append(f"{spec.location}, {declaration.function}: {error}")
-    return HandlerRegistry(specs, warnings, errors)
+    return HandlerRegistry([*specs, *forwarding], warnings, errors)
 
 
 async def _load_file(file: Path, runner: Runner) -> list[HandlerDeclaration] | HandlerLoadError:

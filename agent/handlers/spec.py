@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-HandlerKind = Literal["executable", "python", "builtin"]
+HandlerKind = Literal["executable", "python", "builtin", "forwarding"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +37,11 @@ class HandlerSpec(HandlerOptions):
     """A handler. Its name is unique and does not change over a restart: the journal stores it."""
 
     name: str
-    """`led` for an executable, `device.py:temperature` for a function, `ping` for a built-in."""
+    """`led` for an executable, `device.py:temperature` for a function, `ping` for a built-in, `[mqtt]` for a
+    table of agent.toml that forwards Commands."""
     kind: HandlerKind
     file: Path | None = None
-    """The executable or Python file; None for a built-in."""
+    """The executable or Python file; None for the other kinds."""
     function: str | None = None
     """Name of the function in the Python file; None for an executable."""
     then: Path | None = None
@@ -58,4 +59,6 @@ class HandlerSpec(HandlerOptions):
     @property
     def location(self) -> str:
         """The file, with the line of a function, for error messages."""
+        if self.kind == "forwarding":
+            return f"{self.name} commands in agent.toml"
         return f"{self.file} line {self.line}" if self.kind == "python" else str(self.file)

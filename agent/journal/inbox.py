@@ -244,6 +244,25 @@ class CommandStore:
             ),
         )
 
+    def note_waiting(self, command_id: int, target: str, reason: str) -> None:
+        """Commit why a Command that is to be forwarded waits. It stays `received`."""
+        self._journal.commit(
+            ("CommandStore.note_waiting", command_id, reason),
+            lambda _: self._execute(
+                "UPDATE commands SET handler = ?, repeatable = 1, reason = ? WHERE id = ?",
+                (target, reason, command_id),
+            ),
+        )
+
+    def find_answerable(self, sid: str, command_id: int | None) -> CommandRow | None:
+        """Return a Command that waits or is done, by its SID or its id; None if there is none."""
+        row = self._execute(
+            f"SELECT {COMMAND_COLUMNS} FROM commands WHERE (sid = ? OR id = ?)"
+            " AND state IN ('received', 'done') ORDER BY id DESC LIMIT 1",
+            (sid, command_id),
+        ).fetchone()
+        return None if row is None else command_from_row(row)
+
     def finish(
         self,
         command_id: int,
@@ -253,11 +272,13 @@ class CommandStore:
         action: tuple[str, str] | None = None,
         *,
         stderr: str = "",
+        forwarded_to: str | None = None,
     ) -> None:
         """Commit the end of a Command together with its replies, which are queued.
 
         `state` is DONE, FAILED or EXPIRED. `action` is the handler and the name of an action that is
         requested for the time after the reply. `stderr` is the end of what the handler wrote there.
+        `forwarded_to` names the target that took a Command, which was never `running`.
         """
 
         def write(now: JournalTime) -> None:
@@ -265,6 +286,11 @@ class CommandStore:
                 "UPDATE commands SET state = ?, reason = ?, ended_wall = ?, stderr = ? WHERE id = ?",
                 (state, reason, now.wall, stderr or None, command_id),
             )
+            if forwarded_to is not None:
+                self._execute(
+                    "UPDATE commands SET handler = ?, attempts = attempts + 1 WHERE id = ?",
+                    (forwarded_to, command_id),
+                )
             for reply in replies:
                 self._outbox.insert(command_id, reply, now)
             if action is not None:

@@ -93,6 +93,18 @@ class OutboxStore:
             lambda now: [self.insert(None, reply, now) for reply in replies],
         )
 
+    def enqueue_answer(self, command_id: int, replies: Sequence[OutgoingMessage]) -> bool:
+        """Queue the replies to a Command that has ended. Return False if it had a reply before."""
+
+        def write(now: JournalTime) -> bool:
+            earlier = self._execute("SELECT 1 FROM replies WHERE command_id = ?", (command_id,)).fetchone()
+            if earlier is None:
+                for reply in replies:
+                    self.insert(command_id, reply, now)
+            return earlier is None
+
+        return self._journal.commit(("OutboxStore.enqueue_answer", command_id), write)
+
     def next_queued(self, excluded_destinations: Collection[str] = ()) -> ReplyRow | None:
         """Return the oldest queued message whose spread is over, except to these destinations.
 

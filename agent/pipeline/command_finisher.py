@@ -48,6 +48,7 @@ class CommandFinisher:
                 await self.finish_failed(row, "answer", detail=str(error), stderr=result.stderr)
                 return
         action = None if result.then is None else (spec.name, result.then)
+        is_forwarded = spec.kind == "forwarding"
         await retry_until_committed(
             self._runtime,
             self._command_store.finish,
@@ -57,9 +58,28 @@ class CommandFinisher:
             replies,
             action,
             stderr=result.stderr,
+            forwarded_to=spec.name if is_forwarded else None,
         )
-        self.log(EventKind.DONE, row, "" if replies else "no reply")
+        no_reply = f"forwarded to {spec.name}" if is_forwarded else "no reply"
+        self.log(EventKind.DONE, row, "" if replies else no_reply)
         self._log_replies_queued(row, replies)
+
+    async def queue_answer(self, row: CommandRow, content: str | bytes) -> None:
+        """Commit the reply to a Command that is done; nothing if it has one, or could start a loop.
+
+        An answer that the service cannot carry is logged and not sent.
+        """
+        if not row.answerable:
+            return
+        try:
+            replies = self._compose_replies(row, content)
+        except ComposeError as error:
+            self.log(EventKind.FAILED, row, f"no reply: {error}", severity=Severity.WARNING)
+            return
+        if await retry_until_committed(self._runtime, self._outbox_store.enqueue_answer, row.id, replies):
+            self._log_replies_queued(row, replies)
+        else:
+            self.log(EventKind.DUPLICATE, row, "a second answer; it is not sent", severity=Severity.DEBUG)
 
     async def finish_empty(self, row: CommandRow) -> None:
         """Commit that an empty Command, which no handler matches, is done."""

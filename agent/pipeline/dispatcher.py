@@ -32,6 +32,7 @@ from agent.journal.outbox import OutboxStore
 from agent.journal.overview import JournalOverview
 from agent.pipeline.command_age import CommandAgeEstimator
 from agent.pipeline.command_finisher import CommandFinisher
+from agent.pipeline.command_forwarder import CommandForwarder
 from agent.pipeline.composer import MessageComposer
 from agent.pipeline.error_text import describe_failure, describe_no_handler
 from agent.pipeline.handler_queues import HandlerKey, HandlerQueues
@@ -96,6 +97,13 @@ class Dispatcher:
             outbox_store=stores.outbox_store,
             composer=composer,
             on_reply_queued=on_reply_queued,
+        )
+        self.forwarder = CommandForwarder(
+            runtime=runtime,
+            command_store=stores.command_store,
+            finisher=self._finisher,
+            targets=handlers.targets,
+            retry_now=self._retry_now,
         )
         self._format_status = format_status
         self._age_estimator = CommandAgeEstimator()
@@ -175,14 +183,28 @@ class Dispatcher:
             self._queues = HandlerQueues()
         await self._enqueue_new()
         for key, command_id in self._queues.heads():
-            if self._stopping or len(self._active_queues) >= self._handlers.config.max_concurrent:
+            if self._stopping:
                 break
+            if (
+                key.name not in self.forwarder.names
+                and self._count_processes() >= self._handlers.config.max_concurrent
+            ):
+                continue
             if key.queue not in self._active_queues and (
                 delay := await self._start_command(key, command_id, task_group)
             ):
                 delays.append(delay)
         create_task = partial(self._create_task, task_group)
         return min(delays + await self._post_reply_actions.start_ready(create_task), default=None)
+
+    def _count_processes(self) -> int:
+        """Return the number of running handlers. A Command that is being forwarded has none."""
+        return sum(queue not in self.forwarder.names for queue in self._active_queues)
+
+    def _retry_now(self, name: str) -> None:
+        """Let the Commands of a target be delivered at once."""
+        self._retry_at.pop(name, None)
+        self.wake()
 
     async def _enqueue_new(self) -> None:
         """Put the Commands that were stored since the last call into the queues of their handlers.
@@ -236,8 +258,11 @@ class Dispatcher:
         try:
             if self._is_expired(row, spec):
                 await self._finisher.finish_expired(row)
+                self.forwarder.end(row)
             elif spec is None or spec.error:
                 await self._finish_without_handler(row, command, "" if spec is None else spec.error)
+            elif spec.kind == "forwarding":
+                await self._forward(row, spec)
             else:
                 await self._run_handler(row, command, spec)
         except Exception as error:  # noqa: BLE001  (an error ends this Command and no other)
@@ -319,6 +344,16 @@ class Dispatcher:
             case TimedOut():
                 text = describe_failure(spec, result, with_details=with_details)
                 await self._finisher.finish_failed(row, text, f"ended after {timeout_s:g} s", result.stderr)
+
+    async def _forward(self, row: CommandRow, spec: HandlerSpec) -> None:
+        """Deliver a Command; if it has to wait, the Commands behind it wait as well, in order."""
+        self._deadlines.expect_within(
+            _task_name(row), self.forwarder.delivery_timeout_s(spec) + HANDLER_DEADLINE_GRACE_S
+        )
+        delay = await self.forwarder.forward(row, spec)
+        if delay is not None:
+            self._queues.prepend(HandlerKey.of(spec), row.id)
+            self._retry_at[spec.name] = _now() + delay
 
     async def _requeue_for_retry(
         self, row: CommandRow, spec: HandlerSpec, result: RetryLater, attempt: int

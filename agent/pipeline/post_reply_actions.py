@@ -14,6 +14,7 @@ from typing import Any
 from agent.common.config import HandlersConfig
 from agent.common.events import Event, EventKind
 from agent.common.runtime import Runtime
+from agent.forwarding.delivery import DeliveryTarget
 from agent.handlers.api import Command
 from agent.handlers.registry import HandlerRegistry
 from agent.handlers.results import Failed, Finished, HandlerResult, NotStarted, RetryLater, TimedOut
@@ -31,11 +32,13 @@ HANDLER_DEADLINE_GRACE_S = 120.0
 
 @dataclass(slots=True)
 class Handlers:
-    """The handlers with their limits, which a reload replaces, and the runner that runs them in processes."""
+    """The handlers with their limits, which a reload replaces, and what carries out their Commands."""
 
     registry: HandlerRegistry
     runner: Runner
     config: HandlersConfig
+    targets: tuple[DeliveryTarget, ...] = ()
+    """Those that Commands are forwarded to. They stay until the agent is restarted."""
 
     def replace(self, registry: HandlerRegistry, config: HandlersConfig) -> None:
         """Use these handlers from now on. What is running ends with the code and the limits it began with."""

@@ -43,6 +43,7 @@ START_WALL_TIME = datetime(2026, 11, 22, 12, tzinfo=UTC).timestamp()
 SID = "DC" + "0" * 32
 VIRTUAL_TIME_FILES = {
     *("test_receiver.py", "test_dispatcher.py", "test_sender.py", "test_send_backoff.py"),
+    "test_command_forwarder.py",
     *("test_session.py", "test_supervisor.py", "test_agent.py", "test_demo.py"),
 }
 """Files whose tests run in virtual time."""
@@ -84,6 +85,7 @@ class PipelineHarness:
         self.settled_count = 0
         self.command_count = 0
         self.brownout_guard = BrownoutGuard(self.random)
+        self.targets = ()
         self.modem = None
         self.active_dispatcher = None
         self.runner = fakes.FakeRunner(self)
@@ -230,7 +232,10 @@ class PipelineHarness:
                 overview=JournalOverview(self.journal, self.command_store, self.outbox_store),
             ),
             handlers=Handlers(
-                registry or HandlerRegistry(self.handler_specs), self.runner, HandlersConfig(**dict(config))
+                registry or HandlerRegistry(self.handler_specs),
+                self.runner,
+                HandlersConfig(**dict(config)),
+                tuple(self.targets),
             ),
             composer=composer or MessageComposer(self.service, reply_config or ReplyConfig()),
             on_reply_queued=self._on_reply_queued,

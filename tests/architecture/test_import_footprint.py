@@ -10,7 +10,7 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[2]
 CLI_LIBRARIES = {"click", "rich", "pygments", "markdown_it"}
-OPTIONAL_LIBRARIES = {"aiohttp", "aiomqtt", "prometheus_client", "gpiod"}
+OPTIONAL_LIBRARIES = {"aiohttp", "paho", "prometheus_client", "gpiod"}
 
 
 def loaded_modules(statement: str) -> set[str]:

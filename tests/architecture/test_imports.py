@@ -37,6 +37,8 @@ LAYERS = (
     {"modem", "service"},
     # The journal on disk, and the handler processes.
     {"journal", "handlers"},
+    # Brokers and web servers that Commands are forwarded to.
+    {"forwarding"},
     # The tasks that move a Command, and the recovery of a module. They meet in the journal only.
     {"pipeline", "recovery"},
     # Sessions, the control socket, the composition root.
@@ -58,6 +60,7 @@ FOREIGN = {
     "hardware.testing": {"aiohttp"},
     "hardware.pytest_plugin": {"pytest"},
     "agent": {"serial", "serial_asyncio"},
+    "agent.forwarding": {"paho"},
     "agent.cli": {"click", "rich", "aiohttp"},
     "agent.installation": {"click", "tomlkit"},
     "agent.demo": {"click", "rich", "aiohttp"},

@@ -71,9 +71,12 @@ ALLOWED_USES: dict[str, dict[str, str]] = {
         "random": "passes one generator to the simulation",
     },
     "agent/handlers/manager.py": {"clock": "a separate process without an event loop: time limits"},
-    "agent/handlers/manager_client.py": {
-        "process": "starts the handler manager, the only child of the agent"
+    "agent/handlers/manager_client.py": {"process": "starts the handler manager"},
+    "agent/forwarding/worker_target.py": {
+        "process": "starts the process that delivers to a broker or server"
     },
+    "agent/forwarding/mqtt_worker.py": {"clock": "a separate process without an event loop: retries"},
+    "agent/forwarding/webhook_worker.py": {"clock": "a separate process: the time of signatures"},
     "agent/handlers/spawn.py": {"process": "starts handlers, inside the handler manager"},
     "agent/installation/changes.py": {"process": "`setup` runs systemctl and udevadm"},
     "agent/cli/doctor.py": {"clock": "passes the wall clock to the doctor"},

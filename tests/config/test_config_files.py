@@ -110,7 +110,10 @@ def test_template_unit_differs_only_in_what_an_instance_has_of_its_own():
     assert different == {
         "Description": ["Commands by SMS (%i)"],
         "ExecStart": ["/opt/modem-agent/bin/modem-agent run --config /etc/modem-agent/%i.toml"],
-        "LoadCredential": ["sim-pin:modem-agent-%i.sim-pin"],
+        "LoadCredential": [
+            f"{name}:modem-agent-%i.{name}"
+            for name in ("sim-pin", "mqtt-password", "webhook-secret", "webhook-authorization")
+        ],
         "StateDirectory": ["modem-agent-%i"],
         "RuntimeDirectory": ["modem-agent-%i"],
     }

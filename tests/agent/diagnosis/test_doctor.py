@@ -183,7 +183,7 @@ def test_bundle_names_nobody_and_is_replayed(gateway, tmp_path):
         sim.phone_number,
         "7700900000",
         gateway.module.profile.imei,
-        "secret",
+        "secret text",
     ):
         assert private not in text
     recording = parse_recording(read_recording(bundle))
