@@ -48,8 +48,12 @@ def list_handlers(config_path: Path, *, as_json: bool) -> None:
     repeatable  whether it may run again after an interrupted run
     reply_to    the number that its replies go to, if it is not the sender
 
-    The files are read as they are now; a running agent has those of its start or of its last reload. Exit
-    status 1: a handler has a mistake. Exit status 2: there is no directory of handlers.
+    The files are read as they are now; a running agent has those of its start or of its last reload.
+
+    \b
+    Exit status:
+    1  a handler has a mistake
+    2  there is no directory of handlers, or wrong usage
     """
     from agent.handlers.registry import HandlerConfigError, load_registry
     from agent.handlers.results import ResourceExhausted
@@ -145,7 +149,11 @@ def test_handler(
 
     The handler really runs, with the arguments, the limits and the working directory that the agent gives it.
     Without --as-service it has the rights and the environment of this shell. Nothing is sent, and the
-    running agent is not involved. Exit status 1: the handler failed, or there is none.
+    running agent is not involved.
+
+    \b
+    Exit status:
+    1  the handler failed, or there is none
     """
     from agent.diagnosis.handler_trial import run_trial
     from agent.handlers.api import Command

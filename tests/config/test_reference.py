@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from agent.common.events import EventKind
-from agent.installation.descriptions import COMMON_EXIT_STATUSES, read_events, read_exit_statuses
+from agent.installation.descriptions import (
+    COMMON_EXIT_STATUSES,
+    read_description,
+    read_events,
+    read_exit_statuses,
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,5 +51,6 @@ def test_exit_statuses_are_described(program):
         words = re.findall(r"\bEXIT_[A-Z]+\b", inspect.getsource(inspect.getmodule(callback)))
         used[callback.__module__] = {callback.__globals__[word] for word in words}
         described.setdefault(callback.__module__, set()).update(read_exit_statuses(context.command))
+        assert not re.search(r"Exit status \d", read_description(context.command)), "not in its paragraph"
     assert {name for name, statuses in used.items() if statuses - described[name]} == set()
     assert 3 in described["agent.cli.doctor"] - set(COMMON_EXIT_STATUSES)
