@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from hardware import serial_console
 from hardware.sysfs import ROOT
+from pdu.record import Record
 
 _DEVICE_TREE = "proc/device-tree"
 _BCM2712_MODEL = re.compile(r"Raspberry Pi (Compute Module )?5(00)?\b")
@@ -24,8 +24,7 @@ _UART_NAMES = ("serial0", "ttyAMA0", "ttyS0")
 _CONFIG_FILES = ("boot/firmware/config.txt", "boot/config.txt")
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderUart:
+class HeaderUart(Record):
     """The UART on the header of this Raspberry Pi."""
 
     node: str

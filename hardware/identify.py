@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from hardware import profile
 from hardware.profile import DriverProfile
 from hardware.sysfs import UsbPort
+from pdu.record import Record
 
 GENERIC = "generic"
 MIN_MODEL_CHARS = 4
@@ -23,8 +23,7 @@ PRIMARY_RANK, SECONDARY_RANK = 0, 1
 """Suitability of a port for AT commands; the lower rank is preferred."""
 
 
-@dataclass(frozen=True, slots=True)
-class PortInfo:
+class PortInfo(Record):
     """Facts about a module that its port shows."""
 
     profiles: tuple[str, ...] = ()

@@ -9,7 +9,6 @@ in agent.toml.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from hardware import header_uart, identify, profile, serial_console
@@ -24,6 +23,7 @@ from hardware.sysfs import (
     list_usb_devices,
     list_usb_ports,
 )
+from pdu.record import Record
 
 REAPPEAR_GRACE_S = 120.0
 """Time for a module that was in use to reappear before another one may be chosen. The slowest known modules
@@ -44,8 +44,7 @@ class PortSelectionError(Exception):
         self.kind = kind
 
 
-@dataclass(frozen=True, slots=True)
-class PortCandidate:
+class PortCandidate(Record):
     """An AT port that one or more profiles name."""
 
     port: UsbPort

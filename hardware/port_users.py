@@ -14,10 +14,10 @@ import grp
 import os
 import pwd
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from hardware.sysfs import ROOT, UsbPort, find_usb_port, list_usb_ports
+from pdu.record import Record
 
 MODEM_MANAGER = "ModemManager"
 MODEM_MANAGER_UDEV_RULE = 'ENV{ID_MM_PORT_IGNORE}="1"'
@@ -27,8 +27,7 @@ _LOCK_DIRS = ("run/lock", "var/lock")
 """Where pppd and similar programs leave a lock file for each port (FHS 5.9)."""
 
 
-@dataclass(frozen=True, slots=True)
-class SystemUser:
+class SystemUser(Record):
     """A user of the system with all its groups."""
 
     uid: int

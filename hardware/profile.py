@@ -12,15 +12,15 @@ import functools
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from importlib import resources
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 
 from hardware.quirks import Quirk
 from hardware.table import Limits, TableError, convert_table
+from pdu.record import Record, fresh
 
-TableT = TypeVar("TableT")
+TableT = TypeVar("TableT", bound=Record)
 NumberStyle = Literal["plain", "padded", "spaced", "quoted"]
 
 
@@ -36,8 +36,7 @@ class ProfileError(ValueError):
     """A profile does not exist or cannot be read; the text is one sentence that names it."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SimulatorProfile:
+class SimulatorProfile(Record, kw_only=True):
     """The behaviour of a module: the table `[device]`. The defaults follow 27.005 and 27.007.
 
     Refusals are written `ERROR`, `CME 14` or `CMS 302`. Times are in seconds.
@@ -48,8 +47,8 @@ class SimulatorProfile:
     model: str = "Generic"
     revision: str = "1.0"
     imei: str = "359990000000008"
-    iccid: dict[str, str] = field(
-        default_factory=lambda: {
+    iccid: dict[str, str] = fresh(
+        lambda: {
             "+CCID": "+CCID:",
             "+QCCID": "+QCCID:",
             "+CICCID": "+ICCID:",
@@ -96,16 +95,14 @@ class SimulatorProfile:
     """True if +CMEE=0 also turns +CMS ERROR into ERROR, and +CMEE=2 into text; 27.005 has no such switch."""
     unsupported_commands: tuple[str, ...] = ()
     """Commands that this module answers with ERROR."""
-    answers: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, str] = fresh(dict)
     """Further commands, with their values, and the information text of each."""
     number_style: NumberStyle = "plain"
     """The form of numbers in answers and URCs: plain, padded with zeros to three digits, with blanks
     around them, or in quotes (except in the headers of messages)."""
     ati: tuple[str, ...] = ("{manufacturer}", "{model}", "Revision: {revision}")
     """The lines of the answer to ATI; the names of the keys above are replaced by their values."""
-    registration_levels: dict[str, int] = field(
-        default_factory=lambda: {"+CREG": 2, "+CGREG": 5, "+CEREG": 5}
-    )
+    registration_levels: dict[str, int] = fresh(lambda: {"+CREG": 2, "+CGREG": 5, "+CEREG": 5})
     """Highest `<n>` of each command that reports the registration."""
     takes_list_mode: bool = True
     """True if +CMGL and +CMGR take a second value: 1 leaves the status of the messages as it is. 27.005 has
@@ -116,7 +113,7 @@ class SimulatorProfile:
     """True if `+CPIN: READY`, and later the URCs of `boot_sms`, follow the OK of the right PIN."""
 
     # stores
-    stores: dict[str, int] = field(default_factory=lambda: {"ME": 20, "SR": 10})
+    stores: dict[str, int] = fresh(lambda: {"ME": 20, "SR": 10})
     """Capacity of the module's own message stores; that of SM belongs to the SIM."""
     memories: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]] = (
         ("SM", "ME", "MT", "SR"),
@@ -172,8 +169,7 @@ class SimulatorProfile:
     prompt: str = "\r\n> "
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UsbLayout:
+class UsbLayout(Record, kw_only=True):
     """USB products of a module with the same interfaces, and which of these accept AT commands."""
 
     vendor: HexId
@@ -190,8 +186,7 @@ class UsbLayout:
     """True if this composition is known to have no AT port."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DriverProfile:
+class DriverProfile(Record, kw_only=True):
     """The data for finding and driving a module: the table `[driver]`. An unpublished value is None or empty.
 
     Times are in seconds; `..._timeout_s` is the maker's maximum response time for a command, not the usual
@@ -337,8 +332,7 @@ def _load_merged_table(name: str, table: str) -> dict[str, Any]:
     return {key: value for key, value in shared.items() if key not in NOT_INHERITED} | own
 
 
-@dataclass(frozen=True, slots=True)
-class _ProfileFile:
+class _ProfileFile(Record):
     same_as: str | None = None
-    device: dict[str, Any] = field(default_factory=dict)
-    driver: dict[str, Any] = field(default_factory=dict)
+    device: dict[str, Any] = fresh(dict)
+    driver: dict[str, Any] = fresh(dict)

@@ -17,8 +17,9 @@ A recording never contains a PIN: `redact_pins` replaces it by `****`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
+
+from pdu.record import Record
 
 Direction = Literal["<", ">", "!"]
 
@@ -54,8 +55,7 @@ class RecordingError(ValueError):
     """The text is not a recording; the error is one sentence with the number of the line."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedChunk:
+class RecordedChunk(Record):
     """One line of a recording."""
 
     line_number: int
@@ -68,8 +68,7 @@ class RecordedChunk:
     """The event, for `!`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(Record):
     """The chunks of a conversation, in order."""
 
     details: str

@@ -8,14 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from pdu.record import Record
 
 ROOT = Path("/")
 
 
-@dataclass(frozen=True, slots=True)
-class UsbDevice:
+class UsbDevice(Record):
     """A USB device."""
 
     usb_path: str
@@ -33,8 +33,7 @@ class UsbDevice:
         return f"{self.vendor}:{self.product}"
 
 
-@dataclass(frozen=True, slots=True)
-class UsbPort:
+class UsbPort(Record):
     """A tty on one interface of a USB device."""
 
     node: Path

@@ -1,14 +1,13 @@
-"""Converts a TOML table into a frozen dataclass and checks each value against the annotation of its field.
+"""Converts a TOML table into a record and checks each value against the annotation of its field.
 
 Standard library only: for a 32-bit system there are no compiled packages. An annotation may be `str`, `int`,
 `float` (whole numbers are accepted), `bool`, `Path`, an `Enum` by value, `Literal`, a union, `tuple[X, ...]`,
-`dict[str, X]`, another dataclass, or `Annotated` with `Limits`.
+`dict[str, X]`, another `Record`, or `Annotated` with `Limits`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import math
 import re
@@ -18,7 +17,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-TableT = TypeVar("TableT")
+from pdu.record import Record, required_fields
+
+TableT = TypeVar("TableT", bound=Record)
 PathResolver = Callable[[str], Path]
 _DESCRIPTIONS = {
     str: "text",
@@ -35,8 +36,7 @@ class TableError(ValueError):
     """A value does not fit; the text names the key and says what it must be."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Record):
     """The limits of a value. `title` describes the permitted values in an error message."""
 
     gt: float | None = None
@@ -52,7 +52,7 @@ def _read_field_types(table_type: Any) -> dict[str, Any]:
 
 
 field_types: Callable[[Any], dict[str, Any]] = functools.cache(_read_field_types)
-"""Returns the annotation of each field of a dataclass, with its `Limits`."""
+"""Returns the annotation of each field of a record, with its `Limits`."""
 
 
 def convert_table(
@@ -63,7 +63,7 @@ def convert_table(
     names: dict[str, str] | None = None,
     key: str = "",
 ) -> TableT:
-    """Return the dataclass with the values of a table; keys that are absent keep their default.
+    """Return the record with the values of a table; keys that are absent keep their default.
 
     `from_text` also accepts numbers that are written as text. `names` has the field of each key whose name no
     field can have. `key` is the table's own name for error messages. Raises TableError.
@@ -78,10 +78,9 @@ def convert_table(
         if field not in kinds:
             raise TableError(f"unknown key {prefix}{name}; the keys are {', '.join(kinds)}")
         found[field] = convert_value(value, kinds[field], key=f"{prefix}{name}", from_text=from_text)
-    for each in dataclasses.fields(table_type):  # type: ignore[arg-type]  # callers pass dataclasses
-        required = each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING
-        if required and each.name not in found:
-            raise TableError(f"{prefix}{each.name} is missing")
+    for name in required_fields(table_type):
+        if name not in found:
+            raise TableError(f"{prefix}{name} is missing")
     return table_type(**found)
 
 
@@ -107,8 +106,8 @@ def convert_value(
         return tuple(convert(each, members[0], key=f"{key}[{index}]") for index, each in enumerate(value))
     elif origin is dict and isinstance(value, dict):
         return {name: convert(each, members[1], key=f"{key}.{name}") for name, each in value.items()}
-    elif dataclasses.is_dataclass(kind):
-        return convert_table(value, kind, key=key, from_text=from_text)  # type: ignore[arg-type]  # a class
+    elif isinstance(kind, type) and issubclass(kind, Record):
+        return convert_table(value, kind, key=key, from_text=from_text)
     elif isinstance(kind, type) and issubclass(kind, Enum):
         if any(value == each.value for each in kind):
             return kind(value)

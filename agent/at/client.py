@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
@@ -27,6 +26,7 @@ from agent.at.resync import PROBE, SYNC_QUERIES, is_in_data_mode, resynchronise,
 from agent.at.trace import Trace
 from agent.at.transport.base import Transport, TransportOpener
 from agent.at.urc_queue import UrcQueue
+from pdu.record import Record
 
 QueuedT = TypeVar("QueuedT")
 
@@ -43,8 +43,7 @@ SILENCE_FACTOR = 1.1
 """A silence counts as longer than another one by this factor, because the sweep interval varies slightly."""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Record):
     """The answer to a command that was carried out."""
 
     information: tuple[Information, ...] = ()

@@ -7,12 +7,12 @@ module will prompt for a body. The protocol decides by this alone.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 
 from agent.at.command_line import split_command_line
 from agent.at.errors import AtUsageError
 from hardware.recording import redact_pins
+from pdu.record import Record
 
 MAX_COMMAND_LINE_CHARS = 200
 """Longest command line. V.250 5.2.1 guarantees 40 characters; current modules accept several hundred."""
@@ -30,8 +30,7 @@ class PayloadKind(Enum):
     """Text mode with +CSDH=1: any octets, also line ends. Without a length in the header: as HEX_LINE."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResponsePattern:
+class ResponsePattern(Record):
     """One form that information lines of a command may have."""
 
     prefix: str = ""
@@ -54,8 +53,7 @@ class ResponsePattern:
     """
 
 
-@dataclass(frozen=True, slots=True)
-class AtCommand:
+class AtCommand(Record):
     """A command line with its own timeouts."""
 
     line: str

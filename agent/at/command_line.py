@@ -7,7 +7,8 @@ by semicolons (`AT+CSQ;+CFUN=4`). Case and blanks outside of quotes do not matte
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from pdu.record import Record
 
 _QUOTED_OR_BLANK = re.compile(r'"[^"]*"?|\s+')
 _EXTENDED = re.compile(r'([+^#%*!$@_-][A-Z][A-Z0-9!%./:_-]*)((?:[^;"]|"[^"]*"?)*)')
@@ -61,8 +62,7 @@ _QUERIES_AND_VOLATILE_SETTINGS = frozenset(
 """Commands that report something or, like `+CNMI`, change only what the agent checks and sets again."""
 
 
-@dataclass(frozen=True, slots=True)
-class CommandPart:
+class CommandPart(Record):
     """One command of a line, in capital letters."""
 
     name: str

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from agent.at.error_codes import ErrorKind
+from pdu.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Information:
+class Information(Record):
     """A line that answers the pending command, with its payload."""
 
     text: str
@@ -17,8 +16,7 @@ class Information:
     """The payload after the header; None if none was expected, or none was received."""
 
 
-@dataclass(frozen=True, slots=True)
-class FinalResult:
+class FinalResult(Record):
     """The final result code that ends the pending command."""
 
     text: str
@@ -31,13 +29,11 @@ class FinalResult:
     """The name of the error, empty for a number that no table has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(Record):
     """The module waits for the body of the pending command."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unsolicited:
+class Unsolicited(Record):
     """An unsolicited result code (URC), with its payload."""
 
     text: str
@@ -45,8 +41,7 @@ class Unsolicited:
     payload: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StaleResult:
+class StaleResult(Record):
     """A result of an abandoned command, or of another program's command."""
 
     text: str
@@ -65,8 +60,7 @@ class NoiseKind(Enum):
     FOREIGN_COMMAND = "a command line of another program"
 
 
-@dataclass(frozen=True, slots=True)
-class Noise:
+class Noise(Record):
     """Bytes that are not part of the AT protocol: another baud rate, another program, data mode."""
 
     kind: NoiseKind
@@ -78,18 +72,15 @@ AtEvent = Information | FinalResult | Prompt | Unsolicited | StaleResult | Noise
 """The events that the protocol derives from received bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class RescanNeeded:
+class RescanNeeded(Record):
     """Something may have changed that no URC describes: read every store."""
 
 
-@dataclass(frozen=True, slots=True)
-class EchoReturned:
+class EchoReturned(Record):
     """The module echoes again although echo was switched off: it has lost its settings."""
 
 
-@dataclass(frozen=True, slots=True)
-class PortContention:
+class PortContention(Record):
     """Another program seems to use the port."""
 
     evidence: str

@@ -7,7 +7,8 @@ value, never an exception: one malformed line must not end a session.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from pdu.record import Record
 
 _VALUE = re.compile(r'\s*(?:"([^"]*)"?[^,]*|([^,]*))(,|$)')
 _PARENTHESISED = re.compile(r"\(([^)]*)\)")
@@ -17,8 +18,7 @@ MAX_RANGE_VALUES = 256
 """A wider range in a test answer is cut to so many values."""
 
 
-@dataclass(frozen=True, slots=True)
-class ParameterValue:
+class ParameterValue(Record):
     """One value between commas."""
 
     text: str

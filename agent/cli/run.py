@@ -9,7 +9,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,7 +129,7 @@ def run(
         recording = _open_recording(
             record, log.warning, profile, dependencies.wall_clock(), mask=mask, tee=dependencies.trace
         )
-        dependencies = replace(dependencies, trace=recording)
+        dependencies = dependencies.replace(trace=recording)
 
     async def run_until_stopped() -> None:
         agent = (make_agent or Agent)(config, log_event, dependencies)

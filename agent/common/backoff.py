@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
 
+from pdu.record import Record
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
+
+class Backoff(Record):
     """Delays that grow by a factor up to a maximum, with jitter: many devices do not retry together."""
 
     initial_s: float

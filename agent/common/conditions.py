@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from agent.common.events import Condition, Event, EventSink
+from pdu.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class OngoingCondition:
+class OngoingCondition(Record):
     """A condition that has begun and has not ended."""
 
     since: float
@@ -35,7 +34,7 @@ class ConditionMemory:
         if event.condition is not None:
             now = self._wall_clock()
             begun = self._ongoing.get(event.condition, OngoingCondition(now, now, ""))
-            self._ongoing[event.condition] = replace(begun, last_at=now, message=event.message)
+            self._ongoing[event.condition] = begun.replace(last_at=now, message=event.message)
         self._emit(event)
 
     def get(self, condition: Condition) -> OngoingCondition | None:

@@ -6,11 +6,11 @@ The keys are documented in `config/agent.toml`, the annotated example. The defau
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from hardware.table import Limits, TableError, convert_value, field_types, format_value
+from pdu.record import Record
 
 ServiceName = Literal["super-sim", "programmable-wireless", "super-sim-beta"]
 SERVICE_NAMES: tuple[ServiceName, ...] = get_args(ServiceName)
@@ -42,8 +42,7 @@ SECRET_KEYS = {
 """Keys that are often tried for secrets, which agent.toml does not hold; and where these belong."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModemConfig:
+class ModemConfig(Record, kw_only=True):
     """``[modem]``: the connection to the module."""
 
     port: str = "auto"
@@ -55,8 +54,7 @@ class ModemConfig:
     init: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ServiceConfig:
+class ServiceConfig(Record, kw_only=True):
     """``[service]``: the service that sends Commands, and how replies are sent."""
 
     name: ServiceName = "super-sim"
@@ -72,8 +70,7 @@ class ServiceConfig:
     reply_spread_s: Annotated[float, Limits(ge=0, le=3600)] = 0.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HandlersConfig:
+class HandlersConfig(Record, kw_only=True):
     """``[handlers]``: the handlers that run Commands."""
 
     directory: Path = Path("/etc/modem-agent/handlers")
@@ -83,8 +80,7 @@ class HandlersConfig:
     error_details: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JournalConfig:
+class JournalConfig(Record, kw_only=True):
     """``[journal]``: the database, its retention and deduplication."""
 
     path: Path = Path("/var/lib/modem-agent/journal.db")
@@ -95,15 +91,13 @@ class JournalConfig:
     allow_volatile: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ControlConfig:
+class ControlConfig(Record, kw_only=True):
     """``[control]``: the socket on which the running agent accepts requests."""
 
     socket: Path = Path("/run/modem-agent/control.sock")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RecoveryConfig:
+class RecoveryConfig(Record, kw_only=True):
     """``[recovery]``: which actions are allowed when the module does not work."""
 
     may_drop_data: bool = False
@@ -121,8 +115,7 @@ class RecoveryConfig:
     power_command_timeout_s: Annotated[float, Limits(gt=0, le=60)] = 30.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MqttConfig:
+class MqttConfig(Record, kw_only=True):
     """``[mqtt]``: Commands that are forwarded to an MQTT broker."""
 
     broker: str = ""
@@ -142,8 +135,7 @@ class MqttConfig:
     home_assistant: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WebhookConfig:
+class WebhookConfig(Record, kw_only=True):
     """``[webhook]``: Commands that are forwarded to a web server."""
 
     url: str = ""
@@ -158,18 +150,21 @@ class WebhookConfig:
     max_age_s: PositiveFloat | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
+class Config(Record, kw_only=True):
     """All tables of agent.toml."""
 
-    modem: ModemConfig = field(default_factory=ModemConfig)
-    service: ServiceConfig = field(default_factory=ServiceConfig)
-    handlers: HandlersConfig = field(default_factory=HandlersConfig)
-    journal: JournalConfig = field(default_factory=JournalConfig)
-    control: ControlConfig = field(default_factory=ControlConfig)
-    recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
-    mqtt: MqttConfig = field(default_factory=MqttConfig)
-    webhook: WebhookConfig = field(default_factory=WebhookConfig)
+    modem: ModemConfig = ModemConfig()
+    service: ServiceConfig = ServiceConfig()
+    handlers: HandlersConfig = HandlersConfig()
+    journal: JournalConfig = JournalConfig()
+    control: ControlConfig = ControlConfig()
+    recovery: RecoveryConfig = RecoveryConfig()
+    mqtt: MqttConfig = MqttConfig()
+    webhook: WebhookConfig = WebhookConfig()
+
+    def tables(self) -> dict[str, Record]:
+        """Return the tables by their names."""
+        return {name: table for name, table in self.as_dict().items() if isinstance(table, Record)}
 
 
 class ConfigError(Exception):

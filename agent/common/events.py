@@ -9,8 +9,13 @@ report a *condition* that lasts: `condition` names it, and the event that ends i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
 from enum import Enum, IntEnum, StrEnum, auto
+from typing import TYPE_CHECKING
+
+from pdu.record import Record
+
+if TYPE_CHECKING:
+    from dataclasses import KW_ONLY  # the mark alone: importing the module takes longer than this one
 
 PHONE_NUMBER_MIN_LENGTH = 7
 """Shortest number, in characters, that is treated as a person's telephone number."""
@@ -315,8 +320,7 @@ class Condition(Enum):
     """Another program uses the port. No event reports that it has left."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Record):
     """One log event."""
 
     kind: str

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from agent.common.events import Condition, Event, EventSink, Severity
 
@@ -26,13 +25,13 @@ MAX_NAMED_SLOTS = 8
 _DIGITS = re.compile(r"\d+")
 
 
-@dataclass(slots=True)
 class _ThrottleState:
-    last_logged_at: float
-    last_seen_at: float
-    interval_s: float = INITIAL_INTERVAL_S
-    suppressed_count: int = 0
-    """Events since the last one that was logged."""
+    def __init__(self, now: float, interval_s: float = INITIAL_INTERVAL_S) -> None:
+        self.last_logged_at = now
+        self.last_seen_at = now
+        self.interval_s = interval_s
+        self.suppressed_count = 0
+        """Events since the last one that was logged."""
 
 
 class LogThrottle:
@@ -61,17 +60,16 @@ class LogThrottle:
         state = self._lines.pop(key, None)
         is_new = state is None or now - state.last_seen_at >= max(FORGET_AFTER_S, state.interval_s)
         if state is None or is_new or event.resolves in self._logged_conditions:
-            state = _ThrottleState(now, now)
+            state = _ThrottleState(now)
         elif now - state.last_logged_at >= state.interval_s and event.resolves is None:
             if state.suppressed_count:
-                event = replace(
-                    event,
+                event = event.replace(
                     message=f"{event.message} (repeated {state.suppressed_count} times since last logged)",
                 )
-            state = _ThrottleState(now, now, min(2 * state.interval_s, MAX_INTERVAL_S))
+            state = _ThrottleState(now, min(2 * state.interval_s, MAX_INTERVAL_S))
         else:
             state.last_seen_at, state.suppressed_count = now, state.suppressed_count + 1
-            event = replace(event, severity=Severity.DEBUG)
+            event = event.replace(severity=Severity.DEBUG)
         if event.severity > Severity.DEBUG:
             if event.resolves is not None:
                 self._logged_conditions.discard(event.resolves)

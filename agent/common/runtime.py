@@ -7,12 +7,12 @@ randomness, so a simulation replaces all of them here. Monotonic time is the eve
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 from typing import ParamSpec, Protocol, TypeVar
 
 from agent.common.events import EventSink
 from agent.common.watchdog import DeadlineMonitor
+from pdu.record import Record
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,8 +30,7 @@ class DbExecutor(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Runtime:
+class Runtime(Record):
     """The objects that every task uses."""
 
     emit: EventSink

@@ -7,7 +7,6 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -24,6 +23,7 @@ from agent.pipeline.dispatcher import Dispatcher, JournalStores
 from agent.recovery.executor import RecoveryExecutor
 from agent.service.profile import SERVICE_PROFILES
 from agent.version import VERSION
+from pdu.record import Record
 
 R = TypeVar("R")
 
@@ -34,8 +34,7 @@ HANDLER_FAILURE_VALID_S = 300.0
 about a minute, and if it was given up, only the next Command shows whether handlers can be started."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Record):
     """A reason why Commands cannot be received or answered now."""
 
     prevents: str

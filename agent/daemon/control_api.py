@@ -7,7 +7,6 @@ import contextlib
 import re
 import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any, ParamSpec, TypeVar
 
 import pdu
@@ -83,7 +82,7 @@ class ControlApi:
         except AtError as error:
             raise ControlError(str(error)) from None
         return {
-            **asdict(quality),
+            **quality.as_dict(),
             "operator": session.operator.name or None,
             "access_technology": session.operator.access_technology or None,
             "registration": str(session.modem.status.registration),

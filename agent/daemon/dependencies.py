@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.at.client import AtClient
@@ -29,10 +28,10 @@ from agent.modem.modem import Modem
 from agent.modem.options import ModemOptions
 from agent.modem.sim import Pin
 from hardware.power import PowerSwitch
+from pdu.record import Record, fresh
 
 
-@dataclass(frozen=True, slots=True)
-class Dependencies:
+class Dependencies(Record):
     """The dependencies of `Agent`. The defaults are those of the service."""
 
     opener: TransportOpener | None = None
@@ -53,7 +52,7 @@ class Dependencies:
     )
     """Takes the path of the socket and the functions that answer requests."""
     wall_clock: Callable[[], float] = time.time
-    random: random.Random = field(default_factory=random.Random)
+    random: random.Random = fresh(random.Random)
     notify: SdNotify = lambda message: None
     watchdog_interval_s: float | None = None
     """Seconds between two notifications of systemd's watchdog; None: it is not used."""

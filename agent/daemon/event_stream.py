@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from agent.common.events import Event, EventSink, Severity
@@ -14,12 +13,12 @@ MAX_WAITING = 1000
 """Events that wait for a client that does not read; further ones displace the oldest."""
 
 
-@dataclass(slots=True, eq=False)
 class _Follower:
     """The events that one client has not received."""
 
-    waiting: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MAX_WAITING))
-    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    def __init__(self) -> None:
+        self.waiting: deque[dict[str, Any]] = deque(maxlen=MAX_WAITING)
+        self.arrived = asyncio.Event()
 
 
 class EventStream:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import fields
 
 from agent.common.config import Config, ConfigError
 from agent.common.events import Event, EventKind, EventSink, Severity
@@ -88,9 +87,9 @@ def log_mistakes(registry: HandlerRegistry, emit: EventSink) -> None:
 def _changed_keys(old: Config, new: Config) -> list[str]:
     """Return the keys with other values, except those that a reload takes."""
     return [
-        f"{table.name}.{key.name}"
-        for table in fields(Config)
-        if table.name != _TAKEN_TABLE
-        for key in fields(getattr(old, table.name))
-        if getattr(getattr(old, table.name), key.name) != getattr(getattr(new, table.name), key.name)
+        f"{name}.{key}"
+        for name, table in old.tables().items()
+        if name != _TAKEN_TABLE
+        for key, value in table.as_dict().items()
+        if value != getattr(getattr(new, name), key)
     ]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from functools import partial
 
@@ -28,6 +27,7 @@ from agent.modem.modem import Modem
 from agent.pipeline.brownout import BrownoutGuard
 from agent.recovery.executor import RecoveryExecutor
 from agent.recovery.policy import POST_RESET_PAUSE_S, Failure, RecoveryAction
+from pdu.record import Record
 
 OPEN_DEADLINE_S, INIT_DEADLINE_S = 60.0, 300.0
 """Deadlines for the watchdog. A SIM alone may keep a module busy for a minute during initialisation."""
@@ -57,8 +57,7 @@ _ATTEMPT_STATES = {SupervisorState.OPENING, SupervisorState.INITIALISING}
 """An attempt to begin a session. The reason why the last one failed stays known meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class SessionFactory:
+class SessionFactory(Record):
     """Opens the port, and makes the modem and the session on it."""
 
     opener: TransportOpener
@@ -69,22 +68,22 @@ class SessionFactory:
     trace: Trace | None = None
 
 
-@dataclass(slots=True)
 class ConnectionStatus:
     """The state of the connection, for `status`."""
 
-    state: SupervisorState = SupervisorState.STARTING
-    detail: str = ""
-    """The last error, or registration and signal of a session."""
-    session_count: int = 0
-    session_began_at: float = 0.0
-    """By the clock of the event loop."""
-    signal_history: SignalHistory = field(default_factory=SignalHistory)
-    session: Session | None = None
-    failed_part: FailedPart | None = None
-    """Why the last attempt failed; None since a session began, and for an internal error."""
-    sim_absent_since: float | None = None
-    """When the module first reported that it sees no SIM, in seconds since 1970; None if it sees one."""
+    def __init__(self) -> None:
+        self.state = SupervisorState.STARTING
+        self.detail = ""
+        """The last error, or registration and signal of a session."""
+        self.session_count = 0
+        self.session_began_at = 0.0
+        """By the clock of the event loop."""
+        self.signal_history = SignalHistory()
+        self.session: Session | None = None
+        self.failed_part: FailedPart | None = None
+        """Why the last attempt failed; None since a session began, and for an internal error."""
+        self.sim_absent_since: float | None = None
+        """When the module first reported that it sees no SIM, in seconds since 1970; None if it sees one."""
 
     def __str__(self) -> str:
         if not self.detail:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +38,8 @@ def make_documents(
     }
     if examination.config is not None:
         documents["configuration"] = {
-            name: {key: _to_json(value) for key, value in table.items()}
-            for name, table in asdict(examination.config).items()
+            name: {key: _to_json(value) for key, value in table.as_dict().items()}
+            for name, table in examination.config.tables().items()
         }
         documents["journal"] = read_rows(examination.config.journal.path)
     return documents

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agent.common.events import Condition
 from agent.handlers.spec import HandlerSpec
+from pdu.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Record):
     """The target has the Command. `answer` is the reply; None if there is none, or if it may come later."""
 
     answer: str | bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(Record):
     """The target will never take this Command, so it fails. `reason` is one clause."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Postponed:
+class Postponed(Record):
     """The target does not have the Command, or it is not known whether it has; the Command waits."""
 
     reason: str
@@ -36,8 +33,7 @@ class Postponed:
 Delivery = Accepted | Rejected | Postponed
 
 
-@dataclass(frozen=True, slots=True)
-class TargetListener:
+class TargetListener(Record):
     """The functions that a target calls."""
 
     on_connected: Callable[[str], None]

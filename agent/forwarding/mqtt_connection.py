@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -24,6 +23,7 @@ from agent.forwarding.message import AnswerFormatError, decode_answer
 from agent.forwarding.network_errors import describe_network_error
 from agent.forwarding.secret_file import read_secret
 from agent.forwarding.tls import make_tls_context
+from pdu.record import Record
 
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883, "ws": 80, "wss": 443}
 CONNECT_TIMEOUT_S = 10.0
@@ -39,8 +39,7 @@ class ConnectionFailed(Exception):  # noqa: N818  (a state of the network, mostl
     """There is no connection to the broker; the text is a clause."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Record):
     """The answer to a Command, with what its acknowledgement needs."""
 
     delivery_id: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import socket
 from collections.abc import Iterator
@@ -85,7 +84,7 @@ def default_gateway(journal_path: Path) -> str:
 
 def worker_settings(table: MqttConfig | WebhookConfig, gateway: str) -> dict[str, Any]:
     """Return the settings of a process as JSON values."""
-    values = dataclasses.asdict(table) | {"gateway": gateway, "version": VERSION}
+    values = table.as_dict() | {"gateway": gateway, "version": VERSION}
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 

@@ -10,7 +10,6 @@ import os
 import stat
 import tomllib
 from collections import defaultdict
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.handlers.checks import check_options, check_permissions, check_port, check_word
@@ -20,31 +19,31 @@ class HandlerConfigError(Exception):
     """There is no directory of handlers; the text is one sentence with the remedy."""
 
 
-@dataclass(slots=True)
 class DirectoryContents:
     """The contents of the directory of handlers."""
 
-    executables: dict[str, Path] = field(default_factory=dict)
-    """Executables by name, without the actions. Those with errors are included."""
-    actions: dict[str, Path] = field(default_factory=dict)
-    """Executables NAME.then, by NAME."""
-    python_files: list[Path] = field(default_factory=list)
-    """Python files without errors."""
-    option_files: dict[str, Path] = field(default_factory=dict)
-    """Files NAME.toml, by NAME."""
-    options: dict[str, dict[str, object]] = field(default_factory=dict)
-    """Contents of NAME.toml, by the NAME of an executable; none if a value is invalid."""
-    ports: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    """Application port in NAME.toml, by the NAME of an executable."""
-    default: set[str] = field(default_factory=set)
-    """The executables that get all Commands that no other handler takes."""
-    ignored: set[str] = field(default_factory=set)
-    """The executables that get the ignored messages."""
-    errors: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    """Sentences (file, mistake and remedy) about handlers that cannot be used, by the name of the executable,
-    else of the file or directory."""
-    warnings: list[str] = field(default_factory=list)
-    """Sentences about harmless mistakes."""
+    def __init__(self) -> None:
+        self.executables: dict[str, Path] = {}
+        """Executables by name, without the actions. Those with errors are included."""
+        self.actions: dict[str, Path] = {}
+        """Executables NAME.then, by NAME."""
+        self.python_files: list[Path] = []
+        """Python files without errors."""
+        self.option_files: dict[str, Path] = {}
+        """Files NAME.toml, by NAME."""
+        self.options: dict[str, dict[str, object]] = {}
+        """Contents of NAME.toml, by the NAME of an executable; none if a value is invalid."""
+        self.ports: dict[str, tuple[int, ...]] = {}
+        """Application port in NAME.toml, by the NAME of an executable."""
+        self.default: set[str] = set()
+        """The executables that get all Commands that no other handler takes."""
+        self.ignored: set[str] = set()
+        """The executables that get the ignored messages."""
+        self.errors: defaultdict[str, list[str]] = defaultdict(list)
+        """Sentences (file, mistake and remedy) about handlers that cannot be used, by the name of the
+        executable, else of the file or directory."""
+        self.warnings: list[str] = []
+        """Sentences about harmless mistakes."""
 
 
 def read_directory(directory: Path) -> DirectoryContents:

@@ -8,21 +8,20 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.handlers.checks import check_permissions
+from pdu.record import Record, fresh
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(Record):
     """One run of a program."""
 
     words: tuple[str, ...]
     """The path and the arguments."""
     timeout_s: float
     """After this time it is killed with everything that it started."""
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = fresh(dict)
     """Further variables beside those of handlers."""
     stdin: bytes = b""
 

@@ -17,7 +17,6 @@ import errno
 import os
 import signal
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from agent.handlers.api import Command
 from agent.handlers.framing import Frame, join_nul, split_nul
@@ -159,7 +158,7 @@ def decode_result(spec: HandlerSpec, response: Frame) -> HandlerResult:
     result = _decode_outcome(spec, response)
     if isinstance(result, NotStarted) or not (log := response.get("log")):
         return result
-    return replace(result, stderr="\n".join(map(printable_line, log.strip().split(b"\n"))))
+    return result.replace(stderr="\n".join(map(printable_line, log.strip().split(b"\n"))))
 
 
 def printable_line(octets: bytes) -> str:

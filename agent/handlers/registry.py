@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +18,7 @@ from agent.handlers.builtin import BUILTINS
 from agent.handlers.directory import DirectoryContents, HandlerConfigError, read_directory
 from agent.handlers.runner import HandlerDeclaration, HandlerLoadError, Runner
 from agent.handlers.spec import HandlerOptions, HandlerSpec
+from pdu.record import field_names
 
 __all__ = ["HandlerConfigError", "HandlerRegistry", "HandlerSpec", "load_registry"]
 
@@ -58,7 +58,7 @@ class HandlerRegistry:
         self._default: dict[str, HandlerSpec] = {}
         self._ignored: dict[str, HandlerSpec] = {}
         all_specs = [
-            replace(spec, error="; ".join(self.unusable[spec.name])) if spec.name in self.unusable else spec
+            spec.replace(error="; ".join(self.unusable[spec.name])) if spec.name in self.unusable else spec
             for spec in specs
         ]
         for spec in all_specs:
@@ -88,7 +88,7 @@ class HandlerRegistry:
                 error = (
                     f"two handlers for {shown}: {other.location} and {spec.location}; rename or remove one"
                 )
-                table[key] = replace(other, error=error)
+                table[key] = other.replace(error=error)
                 self.unusable.setdefault(spec.name, []).append(error)
 
     @property
@@ -218,11 +218,11 @@ def _executable_spec(name: str, path: Path, contents: DirectoryContents) -> Hand
         default=name in contents.default,
         ignored=name in contents.ignored,
     )
-    return replace(spec, **contents.options.get(name, {}))  # type: ignore[arg-type]  # check_options did
+    return spec.replace(**contents.options.get(name, {}))
 
 
 def _function_spec(file: Path, declaration: HandlerDeclaration) -> HandlerSpec:
-    options: dict[str, Any] = {each.name: getattr(declaration, each.name) for each in fields(HandlerOptions)}
+    options: dict[str, Any] = {name: getattr(declaration, name) for name in field_names(HandlerOptions)}
     options["words"] = tuple(dict.fromkeys(word.casefold() for word in declaration.words))
     name = f"{file.name}:{declaration.function}"
     return HandlerSpec(name, "python", file=file, function=declaration.function, **options)

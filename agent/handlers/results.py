@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass, field
 
 from agent.handlers.spec import HandlerOptions
+from pdu.record import Record
 
 EXHAUSTION_ERRNOS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOBUFS)
 """Errors of a host that is out of files, memory or processes: temporary, and not the handler's fault."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """What each result of a run has."""
+class RunResult(Record, kw_only=True):
+    """What each result of a run has. Results are equal whatever the handler wrote to its standard error."""
 
-    stderr: str = field(default="", kw_only=True, compare=False)
+    stderr: str = ""
     """The end of what the handler wrote to its standard error, as printable lines."""
 
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._values(self)[1:-1] == other._values(other)[1:-1]
 
-@dataclass(frozen=True, slots=True)
+    def __hash__(self) -> int:
+        return hash(self._values(self)[1:-1])
+
+
 class Finished(RunResult):
     """The handler succeeded. `reply` is None for no reply; `then` names the action to run after the reply."""
 
@@ -29,27 +33,23 @@ class Finished(RunResult):
     """The number of characters that the handler has cut off its reply."""
 
 
-@dataclass(frozen=True, slots=True)
 class Failed(RunResult):
     """The handler failed; `reason` is one line."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
 class TimedOut(RunResult):
     """The run reached its time limit and was killed with all its descendants."""
 
 
-@dataclass(frozen=True, slots=True)
 class RetryLater(RunResult):
     """A repeatable handler asked for the Command again after a delay."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class NotStarted:
+class NotStarted(Record):
     """The handler was not started, because the host was out of files, memory or processes."""
 
     reason: str
@@ -58,7 +58,6 @@ class NotStarted:
 HandlerResult = Finished | Failed | TimedOut | RetryLater | NotStarted
 
 
-@dataclass(frozen=True, slots=True)
 class HandlerDeclaration(HandlerOptions):
     """A handler function, as declared by its Python file."""
 

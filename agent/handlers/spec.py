@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from pdu.record import Record
 
 HandlerKind = Literal["executable", "python", "builtin", "forwarding"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HandlerOptions:
+class HandlerOptions(Record, kw_only=True):
     """Which Commands a handler gets, and how it runs."""
 
     words: tuple[str, ...] = ()
@@ -32,7 +32,6 @@ class HandlerOptions:
     """Number that replies go to; None: the sender."""
 
 
-@dataclass(frozen=True, slots=True)
 class HandlerSpec(HandlerOptions):
     """A handler. Its name is unique and does not change over a restart: the journal stores it."""
 

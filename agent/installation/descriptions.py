@@ -8,7 +8,6 @@ status is described in the help text of its command, in a paragraph "Exit status
 from __future__ import annotations
 
 import ast
-import dataclasses
 import inspect
 import itertools
 import re
@@ -24,6 +23,7 @@ import click
 from agent.common.config import Config
 from agent.common.events import EventKind
 from hardware.table import describe_type, field_types, format_value
+from pdu.record import Record, field_defaults
 
 COMMON_EXIT_STATUSES = {
     0: "success",
@@ -94,11 +94,7 @@ def _describe_setting(table: str, name: str, shown: str) -> Setting:
     table_type: Any = Config
     for part in table.split("."):
         table_type = _find_table_type(field_types(table_type)[part])
-    fields: dict[str, Any] = {field.name: field for field in dataclasses.fields(table_type)}
-    value = fields[name].default
-    if value is dataclasses.MISSING:
-        make = fields[name].default_factory
-        value = None if make is dataclasses.MISSING else make()
+    value: Any = field_defaults(table_type).get(name)
     default = _format_default(value)
     summary = f"{describe_type(field_types(table_type)[name])}; default: {default}"
     [shipped] = tomllib.loads(f"{name} = {shown}").values()
@@ -108,9 +104,9 @@ def _describe_setting(table: str, name: str, shown: str) -> Setting:
 
 
 def _find_table_type(annotation: Any) -> Any:
-    """Return the dataclass in an annotation such as `MqttConfig | None`."""
+    """Return the record type in an annotation such as `MqttConfig | None`."""
     members = getattr(annotation, "__args__", (annotation,))
-    return next(each for each in members if dataclasses.is_dataclass(each))
+    return next(each for each in members if isinstance(each, type) and issubclass(each, Record))
 
 
 def _format_default(value: object) -> str:

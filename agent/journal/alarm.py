@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from agent.journal.journal import Journal, JournalTime
+from pdu.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class AlarmState:
+class AlarmState(Record):
     """The row of the table ``alarm``."""
 
     is_raised: bool = False

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -32,18 +31,20 @@ def classify_error(error: sqlite3.Error) -> DbFailure | None:
     return next((failure for failure in DbFailure if code in failure.value), None)
 
 
-@dataclass(slots=True)
 class Meta:
     """The one row of the table ``meta``."""
 
-    uptime: float
-    """Seconds that the agent has run, summed over all its starts."""
-    newest_timestamp: float
-    """The newest service centre time stamp of a Command, seconds since 1970; 0 for none."""
-    dedup_horizon: float | None
-    """The newest service centre time stamp among the pruned deduplication entries."""
-    first_sweep_done: bool
-    """True once all messages that the module held at the first start are stored."""
+    def __init__(
+        self, *, uptime: float, newest_timestamp: float, dedup_horizon: float | None, first_sweep_done: bool
+    ) -> None:
+        self.uptime = uptime
+        """Seconds that the agent has run, summed over all its starts."""
+        self.newest_timestamp = newest_timestamp
+        """The newest service centre time stamp of a Command, seconds since 1970; 0 for none."""
+        self.dedup_horizon = dedup_horizon
+        """The newest service centre time stamp among the pruned deduplication entries."""
+        self.first_sweep_done = first_sweep_done
+        """True once all messages that the module held at the first start are stored."""
 
     def merge(self, known: Meta) -> None:
         """Take over the values from before the file was opened again if they are newer than those in it."""
@@ -101,4 +102,4 @@ def read_meta(connection: sqlite3.Connection) -> Meta:
         error = sqlite3.DatabaseError("the row of its table meta is missing")
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
-    return Meta(row[0], row[1], row[2], bool(row[3]))
+    return Meta(uptime=row[0], newest_timestamp=row[1], dedup_horizon=row[2], first_sweep_done=bool(row[3]))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 from agent.journal.journal import Journal, JournalTime
 from agent.service.message import ReceivedCommand
+from pdu.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class DedupEntry:
+class DedupEntry(Record):
     """The stored facts about an earlier delivery."""
 
     command_id: int | None

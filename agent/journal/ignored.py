@@ -6,19 +6,18 @@ If there is a handler for them, it gets each at most once: the start of its run 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from agent.common.events import mask_number
 from agent.journal.journal import Journal, JournalTime
 from agent.journal.models import StoreOutcome, StoreResult
 from agent.service.message import IgnoredMessage
+from pdu.record import Record
 
 MAX_IGNORED_MESSAGES = 1000
 """Rows of the table."""
 
 
-@dataclass(frozen=True, slots=True)
-class IgnoredRow:
+class IgnoredRow(Record):
     """An ignored message that its handler has not got yet."""
 
     id: int

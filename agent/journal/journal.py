@@ -16,13 +16,13 @@ import math
 import os
 import sqlite3
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from agent.journal import repair, schema
 from agent.journal.connection import DbFailure, Meta, QueryResult, classify_error, open_journal_file
 from agent.journal.files import FileGuard, JournalFiles, JournalLocked
+from pdu.record import Record
 
 R = TypeVar("R")
 _PATH_ERRNOS = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES)
@@ -33,8 +33,7 @@ MIN_REBUILD_INTERVAL_S = 600.0
 OpenFile = Callable[[Path], tuple[sqlite3.Connection, Meta]]
 
 
-@dataclass(frozen=True, slots=True)
-class JournalTime:
+class JournalTime(Record):
     """A point in time by both clocks of the journal, in seconds."""
 
     wall: float
@@ -54,14 +53,14 @@ class JournalUnusable(Exception):  # noqa: N818  (reads as the sentence it is)
         self.is_configuration_error = is_configuration_error
 
 
-@dataclass(slots=True)
 class _UncertainCommit:
     """A commit that failed, and that may have reached the disk."""
 
-    uptime: float
-    """The uptime that it wrote. It grows with every commit, so it identifies this one."""
-    key: Hashable | None = None
-    result: Any = None
+    def __init__(self, uptime: float) -> None:
+        self.uptime = uptime
+        """The uptime that it wrote. It grows with every commit, so it identifies this one."""
+        self.key: Hashable | None = None
+        self.result: Any = None
 
 
 class Journal:

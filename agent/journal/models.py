@@ -1,12 +1,12 @@
-"""Rows of the journal as frozen dataclasses, and the states that they go through."""
+"""Rows of the journal as records, and the states that they go through."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum, auto
 
 import pdu
+from pdu.record import Record
 
 
 class CommandState(StrEnum):
@@ -62,8 +62,7 @@ class StoreOutcome(Enum):
     REPORT = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class StoreResult:
+class StoreResult(Record):
     """The outcome, and the facts for the log line about it."""
 
     outcome: StoreOutcome
@@ -77,8 +76,7 @@ class StoreResult:
     """The reply that a status report was matched with."""
 
 
-@dataclass(frozen=True, slots=True)
-class CommandRow:
+class CommandRow(Record):
     """A Command that is to be run or is running."""
 
     id: int
@@ -123,8 +121,7 @@ def command_from_row(row: tuple[object, ...]) -> CommandRow:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingMessage:
+class OutgoingMessage(Record):
     """A message to put into the outbox."""
 
     destination: str
@@ -136,8 +133,7 @@ class OutgoingMessage:
     """In the last part: the number of characters of the whole text that were cut off."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyRow:
+class ReplyRow(Record):
     """A queued message."""
 
     id: int
@@ -152,8 +148,7 @@ class ReplyRow:
     """Result of the last attempt."""
 
 
-@dataclass(frozen=True, slots=True)
-class ActionRow:
+class ActionRow(Record):
     """An action that a handler requested for the time after its reply."""
 
     id: int

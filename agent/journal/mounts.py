@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from pdu.record import Record
 
 MOUNTINFO = Path("/proc/self/mountinfo")
 _MEMORY_TYPES = {"tmpfs", "ramfs", "devtmpfs", "rootfs"}
@@ -19,8 +20,7 @@ _OCTAL_ESCAPE = re.compile(rb"\\([0-7]{3})")
 """The kernel writes blanks, commas and backslashes in names so."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Mount:
+class _Mount(Record):
     mount_id: str
     parent_id: str
     mount_point: str

@@ -11,7 +11,6 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,20 +21,20 @@ MAX_DAMAGED_COPIES = 3
 _SUFFIXES = ("", "-wal", "-shm")
 
 
-@dataclass(slots=True)
 class RepairReport:
     """The rows that were recovered from a damaged journal, and the tables that lost rows."""
 
-    path: Path
-    reason: str
-    """The reason why the file counts as damaged."""
-    damaged_copy: str = ""
-    """New name of the damaged file."""
-    row_counts: dict[str, int] = field(default_factory=dict)
-    """Number of rows of each table that were copied."""
-    incomplete_tables: list[str] = field(default_factory=list)
-    """Tables of which not all rows could be read."""
-    dedup_horizon: float | None = None
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        """The reason why the file counts as damaged."""
+        self.damaged_copy = ""
+        """New name of the damaged file."""
+        self.row_counts: dict[str, int] = {}
+        """Number of rows of each table that were copied."""
+        self.incomplete_tables: list[str] = []
+        """Tables of which not all rows could be read."""
+        self.dedup_horizon: float | None = None
 
     def __str__(self) -> str:
         """Return the text of the log line."""

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from agent.journal.journal import Journal
 from agent.journal.timestamps import DAY_S
+from pdu.record import Record
 
 HOUR_S = 3600.0
 RETENTION_DAYS = 31
 """Older rows are deleted."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResetLimits:
+class ResetLimits(Record):
     """The settings ``recovery.resets_per_hour`` and ``recovery.resets_per_day``."""
 
     per_hour: int = 3
     per_day: int = 12
 
 
-@dataclass(frozen=True, slots=True)
-class ResetUsage:
+class ResetUsage(Record):
     """Numbers of resets in the last hour and day."""
 
     last_hour: int

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from agent.at.events import PortContention
 from agent.modem.status_queries import Registration
 from agent.modem.stored_message import Slot, StoredMessage
+from pdu.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class MessageArrived:
+class MessageArrived(Record):
     """A message was stored. If the slot is `UNKNOWN_SLOT`, all stores must be read."""
 
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True)
-class ReportArrived:
+class ReportArrived(Record):
     """A status report was stored."""
 
     slot: Slot
 
 
-@dataclass(frozen=True, slots=True)
-class DirectDelivery:
+class DirectDelivery(Record):
     """A message or status report that the module delivered directly (+CMT, +CDS) and did not store."""
 
     message: StoredMessage
@@ -34,24 +31,21 @@ class DirectDelivery:
     acknowledged by itself (no +CSMS=1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsLost:
+class SettingsLost(Record):
     """The module has lost its settings and must be initialised again."""
 
     reason: str
     """The line or the difference that shows it."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoreFull:
+class StoreFull(Record):
     """The network keeps further messages until slots are freed."""
 
     store: str = ""
     """Empty if the module does not name it."""
 
 
-@dataclass(frozen=True, slots=True)
-class RegistrationChanged:
+class RegistrationChanged(Record):
     """<stat> has changed in some domain."""
 
     registration: Registration

@@ -7,7 +7,6 @@ commands. A module that no profile knows is driven by the standards alone, witho
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from agent.at.client import CommandExchange
@@ -16,6 +15,7 @@ from agent.at.errors import CommandRefused, CommandTimedOut
 from hardware import identify, profile
 from hardware.identify import GENERIC, PortInfo
 from hardware.profile import DriverProfile
+from pdu.record import Record
 
 AUTO_PROFILE = "auto"
 IDENTIFY_TIMEOUT_S = 3.0
@@ -38,15 +38,14 @@ class ProfileSource(Enum):
     """No profile matches what the module answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class IdentifiedProfile:
+class IdentifiedProfile(Record):
     """The profile of a module and how it was found."""
 
     name: str = GENERIC
     source: ProfileSource = ProfileSource.DEFAULT
     evidence: str = ""
     """The USB id or the command by whose answer it was found."""
-    driver: DriverProfile = field(default_factory=DriverProfile)
+    driver: DriverProfile = DriverProfile()
 
     def __str__(self) -> str:
         match self.source:

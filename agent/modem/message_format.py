@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 import pdu
@@ -19,6 +18,7 @@ from agent.at.line_parser import MIN_MESSAGE_DIGITS, may_hold_message, parse_pdu
 from agent.at.parameters import ParameterValue, parse_values
 from agent.at.protocol import PDU_MODE_URC_PAYLOADS
 from agent.modem.stored_message import Slot, StoredMessage, Undecodable
+from pdu.record import Record
 
 LIST_TIMEOUT_S = 60.0
 """SIM7080 allows 20 s for 150 messages; a list was seen to take 8 s with pauses of 1 s."""
@@ -41,8 +41,7 @@ MAX_MESSAGE_OCTETS = 176
 12 octets of address and 164 of TPDU."""
 
 
-@dataclass(frozen=True, slots=True)
-class RequiredSetting:
+class RequiredSetting(Record):
     """A setting that a format needs to read messages."""
 
     name: str

@@ -9,7 +9,6 @@ for message in await modem.sweep():
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from math import inf
 
 import pdu
@@ -121,7 +120,7 @@ class Modem(ModuleControl):
         """The negotiated settings and the notes on them, as they are now."""
         status = modem_status(self._settings.current, is_notifying=self.is_notifying)
         skipped = (f"{slot} is skipped: the module does not answer" for slot in self._silent_slots.skipped)
-        return replace(status, notes=(*status.notes, *skipped))
+        return status.replace(notes=(*status.notes, *skipped))
 
     # Receiving
 

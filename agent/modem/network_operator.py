@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from agent.at.client import CommandExchange
 from agent.at.errors import CommandRefused
 from agent.at.parameters import parse_values
 from agent.modem.at_commands import read_command
 from agent.modem.text_mode_codec import decode_setting
+from pdu.record import Record
 
 ACCESS_TECHNOLOGIES = {
     0: "GSM",
@@ -29,8 +28,7 @@ ACCESS_TECHNOLOGIES = {
 """<AcT> of 27.007 7.3. Modules of LTE-M report it as 7 or 8."""
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkOperator:
+class NetworkOperator(Record):
     """The operator; a field is empty if the module does not report it."""
 
     name: str = ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 from agent.modem.stored_message import UNKNOWN_SLOT, Slot, StoredMessage
 
@@ -12,14 +11,14 @@ NOTIFICATION_GRACE_S = 5.0
 notifications while a command runs."""
 
 
-@dataclass(slots=True)
 class NotificationMemory:
     """The notifications of a module over all sessions."""
 
-    has_announced: bool = False
-    """True once a notification has come."""
-    is_silent: bool = False
-    """True if sweeps have found messages and no notification has come since, or none ever."""
+    def __init__(self) -> None:
+        self.has_announced = False
+        """True once a notification has come."""
+        self.is_silent = False
+        """True if sweeps have found messages and no notification has come since, or none ever."""
 
 
 class NotificationCheck:

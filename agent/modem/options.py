@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from agent.modem.init_commands import InitCommands
 from agent.modem.message_format import SEND_TIMEOUT_S
 from agent.modem.notification_check import NotificationMemory
 from agent.modem.silent_slots import SilentSlots
 from agent.modem.sim import SimConfig
 from hardware.identify import GENERIC, PortInfo
+from pdu.record import Record, fresh
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModemOptions:
+class ModemOptions(Record, kw_only=True):
     """The options of a `Modem`, from the configuration and the port."""
 
     message_format: str = "pdu"
@@ -24,12 +22,12 @@ class ModemOptions:
     """Timeout from the body of +CMGS to its result, for a module whose profile has none."""
     profile: str = GENERIC
     """The name of the profile that drives the module, or "auto" to identify it."""
-    port_info: PortInfo = field(default_factory=PortInfo)
+    port_info: PortInfo = PortInfo()
     """The module's identity, as far as the port shows it."""
-    silent_slots: SilentSlots = field(default_factory=SilentSlots)
+    silent_slots: SilentSlots = fresh(SilentSlots)
     """The slots that the module does not answer for, from earlier sessions."""
-    sim_config: SimConfig = field(default_factory=SimConfig)
-    init_commands: InitCommands = field(default_factory=InitCommands)
+    sim_config: SimConfig = SimConfig()
+    init_commands: InitCommands = fresh(InitCommands)
     """Commands of the operator, sent after each initialisation."""
-    notification_memory: NotificationMemory = field(default_factory=NotificationMemory)
+    notification_memory: NotificationMemory = fresh(NotificationMemory)
     """The state of the module's notifications in earlier sessions."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from agent.at.client import AtClient, BeforeBody
 from agent.at.command import AtCommand
@@ -12,18 +11,17 @@ from agent.at.error_codes import SERVICE_CENTRE_UNKNOWN_ERRORS
 from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
 from agent.at.parameters import parse_values
 from agent.modem.message_format import CSMP_DEFAULTS_COMMAND
+from pdu.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Record):
     """The network accepted the message."""
 
     message_reference: int | None
     """TP-MR as the module reported it; some always report 0. None if it answered with OK alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Record):
     """The module or the network refused the message; the error class shows whether a retry can help.
 
     With `ErrorClass.OUTCOME_UNKNOWN` it is unknown whether the message was sent; the caller decides.
@@ -32,15 +30,13 @@ class Refused:
     error: CommandRefused
 
 
-@dataclass(frozen=True, slots=True)
-class NotSent:
+class NotSent(Record):
     """The message has certainly not been sent."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomeUnknown:
+class OutcomeUnknown(Record):
     """The body was written and no result came: the message may have been sent."""
 
     reason: str

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from agent.modem.identification import IdentifiedProfile
 from agent.modem.status_queries import Registration
 from hardware.profile import DriverProfile
+from pdu.record import Record
 
 
 class StoreUsage(NamedTuple):
@@ -22,8 +22,7 @@ MINIMUM_FUNCTIONALITY, RADIO_OFF_WITH_SIM_ON = 0, 4
 """<fun> of +CFUN (27.007 8.2). The first also cuts the power of the SIM."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModemSettings:
+class ModemSettings(Record):
     """The settings of one module at one moment. `SettingsHolder` replaces them."""
 
     store: str = ""
@@ -44,7 +43,7 @@ class ModemSettings:
     """True if status reports are requested and received."""
     registration_domains: tuple[str, ...] = ()
     """The registration commands that the module supports."""
-    registration: Registration = field(default_factory=Registration)
+    registration: Registration = Registration()
     is_echo_on: bool = False
     """True if the module echoes commands in spite of ATE0."""
     has_volatile_format: bool = False
@@ -65,7 +64,7 @@ class ModemSettings:
     """The stores that +CPMS? reported."""
     cfun: int | None = None
     """+CFUN, 1 for full functionality; None if it cannot be read."""
-    profile: IdentifiedProfile = field(default_factory=IdentifiedProfile)
+    profile: IdentifiedProfile = IdentifiedProfile()
     """The profile that drives the module."""
     port_role: str = ""
     """The role of the port in use: "at", "modem" or "uart"; empty if unknown."""
@@ -115,67 +114,66 @@ class SettingsHolder:
 
     def clear_notes(self) -> None:
         """Forget all notes: a new initialisation begins."""
-        self._current = replace(self._current, notes=())
+        self._current = self._current.replace(notes=())
 
     def add_note(self, text: str) -> None:
         """Add a note unless it is already there."""
         if text not in self._current.notes:
-            self._current = replace(self._current, notes=(*self._current.notes, text))
+            self._current = self._current.replace(notes=(*self._current.notes, text))
 
     # The module
 
     def set_profile(self, profile: IdentifiedProfile) -> None:
         """Record the profile that was identified."""
-        self._current = replace(self._current, profile=profile)
+        self._current = self._current.replace(profile=profile)
 
     def set_cfun(self, cfun: int | None) -> None:
         """Record +CFUN."""
-        self._current = replace(self._current, cfun=cfun)
+        self._current = self._current.replace(cfun=cfun)
 
     def set_echo_on(self, is_echo_on: bool) -> None:
         """Record whether the module echoes commands."""
-        self._current = replace(self._current, is_echo_on=is_echo_on)
+        self._current = self._current.replace(is_echo_on=is_echo_on)
 
     # Messages
 
     def set_volatile_format(self, has_volatile_format: bool) -> None:
         """Record whether a restart would bring back another message format."""
-        self._current = replace(self._current, has_volatile_format=has_volatile_format)
+        self._current = self._current.replace(has_volatile_format=has_volatile_format)
 
     def set_message_service(self, message_service: int) -> None:
         """Record +CSMS."""
-        self._current = replace(self._current, message_service=message_service)
+        self._current = self._current.replace(message_service=message_service)
 
     def set_cnmi(self, cnmi: tuple[int, ...], count: int | None = None) -> None:
         """Record +CNMI as it was read back, empty if it could not be set, and its number of values."""
-        self._current = replace(self._current, cnmi=cnmi, cnmi_count=count)
+        self._current = self._current.replace(cnmi=cnmi, cnmi_count=count)
 
     # Stores
 
     def reset_stores(self) -> None:
         """Forget the names of the stores before they are negotiated again."""
-        self._current = replace(self._current, store="", selected_store=None, cpms_positions=())
+        self._current = self._current.replace(store="", selected_store=None, cpms_positions=())
 
     def set_has_stores(self, has_stores: bool) -> None:
         """Record whether the module has a readable store at all."""
-        self._current = replace(self._current, has_stores=has_stores)
+        self._current = self._current.replace(has_stores=has_stores)
 
     def set_store(self, store: str, cpms_positions: tuple[int, ...]) -> None:
         """Record the store that all memories were set to; it is the selected one too."""
-        self._current = replace(
-            self._current, store=store, selected_store=store, cpms_positions=cpms_positions
+        self._current = self._current.replace(
+            store=store, selected_store=store, cpms_positions=cpms_positions
         )
 
     def adopt_store(self, store: str, *, is_selected: bool) -> None:
         """Record the store that the module keeps by itself."""
-        self._current = replace(self._current, store=store, selected_store=store if is_selected else None)
+        self._current = self._current.replace(store=store, selected_store=store if is_selected else None)
 
     def set_further_stores(
         self, secondary: tuple[str, ...], others: tuple[str, ...], *, has_unknown_stores: bool
     ) -> None:
         """Record the stores beside the selected one, and whether an answer about stores was lost."""
-        self._current = replace(
-            self._current,
+        self._current = self._current.replace(
             secondary_stores=secondary,
             other_stores=others,
             has_unknown_stores=has_unknown_stores,
@@ -183,37 +181,36 @@ class SettingsHolder:
 
     def set_cpms_count(self, count: int) -> None:
         """Record how many stores +CPMS took."""
-        self._current = replace(self._current, cpms_count=count)
+        self._current = self._current.replace(cpms_count=count)
 
     def set_selected_store(self, store: str | None) -> None:
         """Record <mem1>; None if it is not known any more."""
-        self._current = replace(self._current, selected_store=store)
+        self._current = self._current.replace(selected_store=store)
 
     def set_store_usage(self, usage: tuple[StoreUsage, ...]) -> None:
         """Record what +CPMS? reported."""
-        self._current = replace(self._current, store_usage=usage)
+        self._current = self._current.replace(store_usage=usage)
 
     # The network
 
     def set_registration_domains(self, domains: tuple[str, ...]) -> None:
         """Record the registration commands that the module supports."""
-        self._current = replace(self._current, registration_domains=domains)
+        self._current = self._current.replace(registration_domains=domains)
 
     def set_registration(self, registration: Registration) -> None:
         """Record the registration in all domains."""
-        self._current = replace(self._current, registration=registration)
+        self._current = self._current.replace(registration=registration)
 
     def set_charset(self, charset: str) -> None:
         """Record +CSCS."""
-        self._current = replace(self._current, charset=charset)
+        self._current = self._current.replace(charset=charset)
 
     def set_service_centre(self, number: str) -> None:
         """Record +CSCA; empty if the SIM has no number."""
-        self._current = replace(self._current, service_centre=number)
+        self._current = self._current.replace(service_centre=number)
 
 
-@dataclass(frozen=True, slots=True)
-class ModemStatus:
+class ModemStatus(Record):
     """The negotiated settings as `status` and the log show them."""
 
     profile: str

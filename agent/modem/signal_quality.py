@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from agent.at.client import CommandExchange
 from agent.at.command import AtCommand, ResponsePattern
 from agent.at.errors import CommandRefused
 from agent.at.parameters import ParameterValues, parse_values
 from agent.modem.status_queries import QUERY_TIMEOUT_S, query_signal
 from hardware.profile import DriverProfile
+from pdu.record import Record
 
 _CESQ = "AT+CESQ"
 
 
-@dataclass(frozen=True, slots=True)
-class SignalQuality:
+class SignalQuality(Record):
     """The values of the present cell; None for one that the module does not report."""
 
     dbm: int | None = None
@@ -57,8 +55,7 @@ class SignalMeter:
 def _apply_cesq(found: SignalQuality, values: ParameterValues) -> SignalQuality:
     """+CESQ: <rxlev>,<ber>,<rscp>,<ecno>,<rsrq>,<rsrp> (27.007 8.69); 99 and 255 mean unknown."""
     rxlev, _, rscp, ecno, rsrq, rsrp = (values.get(position).number for position in range(6))
-    return replace(
-        found,
+    return found.replace(
         dbm=-111 + rxlev if found.dbm is None and rxlev is not None and rxlev <= 63 else found.dbm,
         rscp_dbm=None if rscp is None or rscp > 96 else -121 + rscp,
         ecno_db=None if ecno is None or ecno > 49 else -24.5 + ecno / 2,
@@ -72,8 +69,7 @@ def _apply_qcsq(found: SignalQuality, values: ParameterValues) -> SignalQuality:
     if values.get(0).text.upper() not in {"LTE", "EMTC", "CAT-M1", "NBIOT", "CAT-NB1"}:
         return found
     rssi, rsrp, sinr, rsrq = (_signed(values, position) for position in range(1, 5))
-    return replace(
-        found,
+    return found.replace(
         dbm=found.dbm if rssi is None else int(rssi),
         rsrp_dbm=found.rsrp_dbm if rsrp is None else rsrp,
         rsrq_db=found.rsrq_db if rsrq is None else rsrq,
@@ -92,8 +88,7 @@ def _apply_cpsi(found: SignalQuality, values: ParameterValues) -> SignalQuality:
     if rsrp is None or rsrp >= 0:
         return found
     scale = 10 if rsrp < -200 else 1
-    return replace(
-        found,
+    return found.replace(
         dbm=int(rssi / scale) if found.dbm is None and rssi is not None and rssi < 0 else found.dbm,
         rsrp_dbm=rsrp / scale,
         rsrq_db=found.rsrq_db if rsrq is None else rsrq / scale,

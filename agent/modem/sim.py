@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -27,6 +26,7 @@ from agent.modem.status_queries import query_iccid
 from agent.modem.text_mode_codec import SERVICE_CENTRE_RE
 from hardware.blocking import run_in_thread
 from hardware.profile import DriverProfile
+from pdu.record import Record
 
 SIM_DETECT_TIMEOUT_S = 15.0
 """A SIM that is reported as absent for this time is absent; a module that starts may be wrong about it."""
@@ -46,18 +46,18 @@ NO_PIN = (
 _NUMBER_RE = re.compile(r"\d+")
 
 
-@dataclass(frozen=True, slots=True)
 class Pin:
-    """The PIN of the SIM."""
+    """The PIN of the SIM. Its representation does not show the digits."""
 
-    digits: str = field(repr=False)
-    source: str
-    """Where the PIN is configured, for error messages."""
-    reload: Callable[[], Pin] | None = field(default=None, repr=False, compare=False)
-    """Reads the PIN again and may block; None if only a restart of the agent brings another one.
+    def __init__(self, digits: str, source: str, reload: Callable[[], Pin] | None = None) -> None:
+        self.digits = digits
+        self.source = source
+        """Where the PIN is configured, for error messages."""
+        self.reload = reload
+        """Reads the PIN again and may block; None if only a restart of the agent brings another one.
 
-    Raises SimUnusable if it cannot be read any more.
-    """
+        Raises SimUnusable if it cannot be read any more.
+        """
 
     @property
     def fix_hint(self) -> str:
@@ -98,8 +98,7 @@ class SimMemory(Protocol):
         """Record that this SIM is in use now, with this service centre number."""
 
 
-@dataclass(frozen=True, slots=True)
-class SimConfig:
+class SimConfig(Record):
     """The configuration of the SIM, and the persistent data about SIMs."""
 
     memory: SimMemory | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from agent.at.client import Response
@@ -11,6 +10,7 @@ from agent.at.command import AtCommand
 from agent.at.error_codes import SIM_ABSENT_ERRORS, SIM_FAILURE_ERRORS
 from agent.at.errors import CommandRefused
 from agent.modem.at_commands import read_command
+from pdu.record import Record
 
 
 class SimState(Enum):
@@ -34,8 +34,7 @@ class SimState(Enum):
     """The module does not report the state."""
 
 
-@dataclass(frozen=True, slots=True)
-class SimStatus:
+class SimStatus(Record):
     """The state of the SIM, and the answer that reported it."""
 
     state: SimState

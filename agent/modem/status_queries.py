@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass
 from enum import IntEnum
 
 from agent.at.client import CommandExchange
@@ -14,6 +13,7 @@ from agent.at.parameters import parse_values
 from agent.modem.at_commands import read_command
 from agent.modem.text_mode_codec import decode_setting
 from hardware.profile import DriverProfile
+from pdu.record import Record
 
 QUERY_TIMEOUT_S = 10.0
 """A76xx allows 9 s for most queries."""
@@ -74,8 +74,7 @@ _READ_FORM_RE = re.compile(
 """Matches the values of an answer, which begins with <n>: `2,5,...`. A URC does not: `5,"1A2B",...`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(Record):
     """<stat> in each domain; None if the module does not report it."""
 
     circuit: int | None = None
@@ -116,8 +115,7 @@ class Registration:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(Record):
     """The signal strength."""
 
     dbm: int | None
@@ -127,8 +125,7 @@ class Signal:
         return "signal unknown" if self.dbm is None else f"signal {self.dbm} dBm"
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Record):
     """The identity of the module and its SIM. A field is empty if the module does not report it."""
 
     manufacturer: str = ""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
 
 from agent.at.client import ExclusiveAccess, Response
@@ -25,6 +24,7 @@ from agent.modem.silent_slots import SilentSlots
 from agent.modem.store_command import select_store
 from agent.modem.stored_message import Slot, StoredMessage, Undecodable
 from agent.modem.text_mode_codec import decode_setting
+from pdu.record import Record
 
 _log = logging.getLogger("modem-agent.modem")
 
@@ -306,8 +306,7 @@ class StoreReader:
             raise
 
 
-@dataclass(frozen=True, slots=True)
-class _ScanResult:
+class _ScanResult(Record):
     """A scan of a store that found no message."""
 
     used: int | None
@@ -332,7 +331,7 @@ def _parse_slot(used_format: MessageFormat, response: Response, slot: Slot) -> S
     if not response.information:
         return None
     message = used_format.parse_read_response(response.information[0], slot)
-    return replace(message, is_doubtful=True) if message is not None and response.is_doubtful else message
+    return message.replace(is_doubtful=True) if message is not None and response.is_doubtful else message
 
 
 def _is_occupied(line: Information) -> bool:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import pdu
+from pdu.record import Record
 
 REPORT_STORE = "SR"
 """27.005 <mem> of status reports. "BM" is the one of cell broadcasts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(Record):
     """A slot in a store of the module."""
 
     store: str
@@ -28,15 +27,13 @@ UNKNOWN_SLOT = Slot("", -1)
 """The slot of a message that only a sweep of all stores can find."""
 
 
-@dataclass(frozen=True, slots=True)
-class Undecodable:
+class Undecodable(Record):
     """A message that cannot be decoded; `StoredMessage.raw` keeps its text."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
+class StoredMessage(Record):
     """A received message as the module shows it."""
 
     slot: Slot | None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from agent.journal.models import OutgoingMessage
 from agent.service.compose import ReplyConfig, compose
 from agent.service.profile import ServiceProfile
@@ -33,7 +31,7 @@ class MessageComposer:
         the number of characters that the content has lost already. An error reply is one message. Raises
         ComposeError if the service cannot carry the content.
         """
-        config = replace(self._config, max_parts=1) if error_reply else self._config
+        config = self._config.replace(max_parts=1) if error_reply else self._config
         composed = compose(content, sid, self.service, config, reference)
         total = len(composed.parts)
         return [

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,6 +42,7 @@ from agent.pipeline.post_reply_actions import (
     to_handler_command,
 )
 from agent.pipeline.resource_backoff import ResourceBackoff
+from pdu.record import Record
 
 MAX_ATTEMPTS = 3
 """Limit of the runs of a Command by a repeatable handler."""
@@ -52,8 +52,7 @@ FETCH_BATCH_SIZE = 100
 """Pending Commands that are read from the journal at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class JournalStores:
+class JournalStores(Record):
     """The stores of one journal."""
 
     journal_path: Path

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 from agent.handlers.registry import HandlerSpec
+from pdu.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class HandlerKey:
+class HandlerKey(Record):
     """Identifies the queue of a handler; both fields are empty for Commands without a handler."""
 
     queue: str = ""

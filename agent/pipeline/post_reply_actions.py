@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any
 
 from agent.common.config import HandlersConfig
@@ -30,15 +29,21 @@ HANDLER_DEADLINE_GRACE_S = 120.0
 """Time that the watchdog allows beyond a handler's timeout: the handler process may have to be replaced."""
 
 
-@dataclass(slots=True)
 class Handlers:
     """The handlers with their limits, which a reload replaces, and what carries out their Commands."""
 
-    registry: HandlerRegistry
-    runner: Runner
-    config: HandlersConfig
-    targets: tuple[DeliveryTarget, ...] = ()
-    """Those that Commands are forwarded to. They stay until the agent is restarted."""
+    def __init__(
+        self,
+        registry: HandlerRegistry,
+        runner: Runner,
+        config: HandlersConfig,
+        targets: tuple[DeliveryTarget, ...] = (),
+    ) -> None:
+        self.registry = registry
+        self.runner = runner
+        self.config = config
+        self.targets = targets
+        """Those that Commands are forwarded to. They stay until the agent is restarted."""
 
     def replace(self, registry: HandlerRegistry, config: HandlersConfig) -> None:
         """Use these handlers from now on. What is running ends with the code and the limits it began with."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 from agent.modem.send_refusals import SendRefusals
 from agent.pipeline.brownout import BrownoutGuard
 from agent.pipeline.send_backoff import DestinationBackoff
+from pdu.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class SendState:
+class SendState(Record):
     """The state that the senders of successive sessions share."""
 
     destination_backoff: DestinationBackoff

@@ -11,7 +11,6 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.at.client import AtClient
@@ -30,6 +29,7 @@ from agent.recovery.policy import Failure, RecoveryAction, RecoveryPlan, Recover
 from hardware.power import PowerSwitch, PowerUnavailable, UsbPowerSwitch
 from hardware.power_command import CommandPowerSwitch
 from hardware.profile import DriverProfile
+from pdu.record import Record
 
 UNRESPONSIVE_COMMAND_S = 5.0
 """Timeout of a restart command for a module that does not answer: the time to write it."""
@@ -41,15 +41,14 @@ POST_ACTION_GRACE_S = 200.0
 """Extra time for tasks that waited for the connection during an action before they are overdue."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryOptions:
+class RecoveryOptions(Record):
     """The power switch that recovery may use, and the permission to interrupt other users."""
 
     power: PowerSwitch | None = None
     may_drop_data: bool = False
     describe_module_users: Callable[[], str] = lambda: ""
     """Names other users of the module as part of a sentence, empty if there are none. May block."""
-    driver: DriverProfile = field(default_factory=DriverProfile)
+    driver: DriverProfile = DriverProfile()
     """The driver profile until the module is identified. It has the lengths of the pulses."""
 
 

@@ -15,13 +15,13 @@ A module that has never answered may be switched off; `agent.recovery.switch_on`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from math import inf
 from random import Random
 
 from agent.common.backoff import Backoff
 from agent.recovery.switch_on import POWER_KEY_SETTLE_S, SwitchOnSchedule
+from pdu.record import Record
 
 PORT_BACKOFF = Backoff(initial_s=1, max_s=24)
 """A USB module takes seconds to come back, and ModemManager releases a port after at most 30 s. With jitter
@@ -129,21 +129,20 @@ _FAILURES_WITHOUT_POWER = {Failure.NO_RESPONSE, Failure.PORT_ABSENT}
 """The failures of a module that is switched off: on a UART, and on USB."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryPlan:
+class RecoveryPlan(Record):
     """The plan after a failed session: an action, if any, then a pause, then a new session."""
 
     action: RecoveryAction | None
     delay_s: float
 
 
-@dataclass(slots=True)
 class _Escalation:
     """The actions taken against one failure."""
 
-    actions_taken: int = 0
-    last_action_at: float = -inf
-    """When the last action was taken or could not be taken."""
+    def __init__(self) -> None:
+        self.actions_taken = 0
+        self.last_action_at = -inf
+        """When the last action was taken or could not be taken."""
 
     def is_interval_over(self, now: float, initial_s: float) -> bool:
         """Return True if the next action may be taken. The interval doubles from `initial_s` on."""

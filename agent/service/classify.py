@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -117,7 +116,7 @@ def _classify_deliver(
         return part
     order = _compare_timestamps(message, parts.values())
     if order > 0:
-        return replace(part, reference_reused=True)
+        return part.replace(reference_reused=True)
     if order < 0:
         reason = f"part {part.number} of {key.total} without the others: a later message has its reference"
         return IgnoredMessage(reason, sender, _readable_text(message))

@@ -7,16 +7,14 @@ longer text is truncated and marked with ``..``, and characters outside GSM 7-bi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pdu
 from agent.service.profile import ServiceProfile
+from pdu.record import Record
 
 TRUNCATION_MARK = ".."
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyConfig:
+class ReplyConfig(Record):
     """The limits that the operator sets for replies: keys of ``[service]`` in agent.toml."""
 
     reply_sid: str = "none"
@@ -27,8 +25,7 @@ class ReplyConfig:
     """True if replies may use UCS-2, which halves the length of a message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Composition:
+class Composition(Record):
     """The messages of one reply."""
 
     parts: tuple[pdu.UserData, ...]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from pdu import StatusReport
+from pdu.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class ConcatenationKey:
+class ConcatenationKey(Record):
     """The values that all parts of one concatenated message share (23.040 9.2.3.24.1)."""
 
     sender: str
@@ -20,8 +19,7 @@ class ConcatenationKey:
     """Number of parts."""
 
 
-@dataclass(frozen=True, slots=True)
-class MessagePart:
+class MessagePart(Record):
     """One part of a concatenated message."""
 
     key: ConcatenationKey
@@ -35,8 +33,7 @@ class MessagePart:
     """True if the stored parts with the same key belong to an earlier message."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedCommand:
+class ReceivedCommand(Record):
     """A complete Command."""
 
     sender: str
@@ -57,15 +54,13 @@ class ReceivedCommand:
     """The application port that it is addressed to; None for an ordinary message."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedReport:
+class ReceivedReport(Record):
     """An SMS-STATUS-REPORT for a message that this device sent."""
 
     report: StatusReport
 
 
-@dataclass(frozen=True, slots=True)
-class IgnoredMessage:
+class IgnoredMessage(Record):
     """A message that is not a Command for this device; it is stored but not run."""
 
     reason: str

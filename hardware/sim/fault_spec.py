@@ -16,12 +16,12 @@ A fault is written `NAME` or `NAME:key=value,key=value`, for instance `final-los
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from hardware.sim.fault_text import FaultError, Seconds, convert_fault, split_fault
 from hardware.sim.module.errors import parse_error
 from hardware.table import Limits
+from pdu.record import Record
 
 FAULT_DESCRIPTIONS = {
     "mute": "ignores its input and writes nothing; a restart from outside ends it",
@@ -60,8 +60,7 @@ _DEFAULTS = {
 """The keys of some faults that have other defaults than `Fault` has."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fault:
+class Fault(Record, kw_only=True):
     """One fault with its keys."""
 
     name: str

@@ -9,7 +9,9 @@ from hardware.table import Limits, TableError, convert_table, field_types
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-FaultType = TypeVar("FaultType")
+    from pdu.record import Record
+
+FaultType = TypeVar("FaultType", bound="Record")
 
 Seconds = Annotated[float, Limits(ge=0, le=1e9)]
 """A time from now; neither `nan` nor `inf`, which no timer takes."""
@@ -28,7 +30,7 @@ def split_fault(text: str, names: Collection[str]) -> tuple[str, dict[str, str]]
 
 
 def convert_fault(name: str, keys: Mapping[str, str], fault_type: type[FaultType]) -> FaultType:
-    """Return the fault, a dataclass, with the values of the keys; raises FaultError."""
+    """Return the fault, a record, with the values of the keys; raises FaultError."""
     fields = [each.rstrip("_") for each in field_types(fault_type) if each != "name"]
     for key in keys:
         if key not in fields:

@@ -272,7 +272,7 @@ class Sandbox:
         )
         device = profile.load_simulator_profile(spec.device)
         if spec.baud is not None:
-            device = replace(device, baud=spec.baud)
+            device = device.replace(baud=spec.baud)
         uart = (
             None if device.baud is None else UartLink(self.clock, device.baud, ports.client_baud, ports.write)
         )

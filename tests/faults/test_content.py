@@ -1,6 +1,5 @@
 """F26 F32 F34 F35: character sets, octets that are not UTF-8, text like protocol, binary Commands."""
 
-import dataclasses
 import re
 
 import pytest
@@ -17,7 +16,7 @@ DETAILS = b',129,4,0,%d,"+15550001234",145,%d\r\n'
 
 def module_with_charsets(*names):
     """Return the profile of a module with these character sets; the first one is the default."""
-    return dataclasses.replace(profile.load_simulator_profile("generic"), charsets=names)
+    return profile.load_simulator_profile("generic").replace(charsets=names)
 
 
 async def receive_response(world, response):

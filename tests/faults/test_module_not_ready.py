@@ -1,6 +1,5 @@
 """F44 F56 F57 F58 F66 F75: a module that is not ready, asleep, without power, SIM, radio or signal."""
 
-import dataclasses
 import itertools
 import re
 
@@ -56,8 +55,8 @@ async def test_f44_power_up_with_late_sms_service(tmp_path, message_format, refu
     """The SIM is ready after 5 s and the SMS service 25 s later, with any kind of refusal before."""
     async with FaultWorld(tmp_path, message_format) as world:
         world.module.power_off()
-        world.module.context.profile = dataclasses.replace(
-            world.module.profile, sim_ready_s=5, sms_ready_s=25, sms_not_ready_refusal=refusal
+        world.module.context.profile = world.module.profile.replace(
+            sim_ready_s=5, sms_ready_s=25, sms_not_ready_refusal=refusal
         )
         world.module.power_on()
         world.store_pdu(1, PLAIN_SID_START)

@@ -1,7 +1,5 @@
 """F124 F127 F136: refusals by a sick module, a lost result, and replies that were cut."""
 
-import dataclasses
-
 import pytest
 
 from fault.catalogue import PLAIN_SID_START
@@ -172,7 +170,7 @@ DIRECT_DELIVERY = ((0, 1, 2, 3), (0, 2), (0,), (0, 1), (0, 1))
 
 def module_with_timeout(name, **changes):
     """Return the simulated module `name` with these changes."""
-    return dataclasses.replace(profile.load_simulator_profile(name), **changes)
+    return profile.load_simulator_profile(name).replace(**changes)
 
 
 @pytest.mark.parametrize(

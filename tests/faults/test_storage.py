@@ -1,6 +1,5 @@
 """F01 F25 F38: full stores, mismatched stores, and deletes."""
 
-import dataclasses
 import re
 
 import pytest
@@ -18,7 +17,7 @@ def sim_store_only(slots, **changes):
     """Return a module whose only store is on the SIM, and the SIM."""
     device = profile.load_simulator_profile("generic")
     stores = (("SM",),) * 3
-    device = dataclasses.replace(device, stores={}, memories=stores, store="SM", **changes)
+    device = device.replace(stores={}, memories=stores, store="SM", **changes)
     return {"device": device, "sim": SimCard(imsi="001010000000001", message_capacity=slots)}
 
 
@@ -153,9 +152,7 @@ async def test_f25_mem3_that_cannot_be_changed(tmp_path, message_format):
 
         world.interceptor.filter_to_module = restore_mem3
         world.module.saved_settings.cpms = ("SM", "SM", "ME")
-        world.module.context.profile = dataclasses.replace(
-            world.module.profile, memories=(("SM", "ME"), ("SM",), ("ME",))
-        )
+        world.module.context.profile = world.module.profile.replace(memories=(("SM", "ME"), ("SM",), ("ME",)))
         world.store_pdu(1, PLAIN_SID_START, 1, store="SM")
         await world.start_and_settle()
         world.deliver_pdu(make_pdu("led new"))

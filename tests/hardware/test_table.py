@@ -1,8 +1,7 @@
-"""Tables are converted by the annotations of a dataclass, and every mistake names its key."""
+"""Tables are converted by the annotations of a record, and every mistake names its key."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,19 +9,18 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from hardware.table import Limits, TableError, convert_table
+from pdu.record import Record
 
 
 class Colour(Enum):
     RED = "red"
 
 
-@dataclass(frozen=True)
-class Inner:
+class Inner(Record):
     code: Annotated[str, Limits(pattern="[0-9]{2}")]
 
 
-@dataclass(frozen=True)
-class Outer:
+class Outer(Record):
     rate: Annotated[int, Limits(ge=300, le=9600)] | Literal["auto"] = "auto"
     wait: Annotated[float, Limits(gt=0)] | None = None
     on: bool = False

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from hardware.sim.fault_text import FaultError, Seconds, convert_fault, split_fault
 from hardware.table import Limits
+from pdu.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,8 +61,7 @@ DIRECTIONS_OF_FAULTS: dict[str, Direction] = {
 """Faults that exist in one direction only."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NetworkFault:
+class NetworkFault(Record, kw_only=True):
     """One fault with its keys."""
 
     name: str

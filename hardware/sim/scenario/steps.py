@@ -21,7 +21,6 @@ Each error of a file is one sentence that names the step and the key.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import pdu
@@ -31,6 +30,7 @@ from hardware.sim.sandbox_faults import check_fault
 from hardware.sim.service.request_faults import parse_request_fault
 from hardware.sim.stranger_sms import check_sms
 from hardware.table import Limits, TableError, convert_table
+from pdu.record import Record, fresh
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -66,8 +66,7 @@ class ScenarioError(ValueError):
     """A scenario cannot be used; the text is one sentence."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StepTable:
+class StepTable(Record, kw_only=True):
     """One `[[step]]` as it is written."""
 
     at: Duration = 0.0
@@ -82,11 +81,10 @@ class StepTable:
     sender: str = ""
     duration: Duration | None = None
     fault: str = ""
-    parameters: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, str] = fresh(dict)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ScenarioStep:
+class ScenarioStep(Record, kw_only=True):
     """One step with its times in seconds."""
 
     number: int
@@ -110,8 +108,7 @@ class ScenarioStep:
         return bytes.fromhex(self.table.hex) if self.table.hex is not None else self.table.text or ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scenario:
+class Scenario(Record, kw_only=True):
     """A checked scenario."""
 
     title: str

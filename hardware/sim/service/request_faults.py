@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 from hardware.sim.fault_text import convert_fault, split_fault
 from hardware.sim.service.errors import TOO_MANY_REQUESTS, UNAVAILABLE, UNSPECIFIED, ServiceError
 from hardware.table import Limits
+from pdu.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,8 +40,7 @@ MAX_TRIGGERED = 1000
 """Number of the latest occurrences that are kept."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestFault:
+class RequestFault(Record, kw_only=True):
     """One fault with its keys."""
 
     name: str

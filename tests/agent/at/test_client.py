@@ -1,7 +1,6 @@
 """The client: turns, deadlines, resynchronisation, text entry, and the end of a session."""
 
 import asyncio
-import dataclasses
 
 import pytest
 from memory_transport import memory_transport_pair
@@ -480,7 +479,7 @@ def test_text_entry_without_abort_sequence_is_lost(run_with_module):
         module.data_received = receive
         module.on("AT+CMGS=15", [10.5, PROMPT])
         with pytest.raises(ModemLost):
-            await client.exchange(dataclasses.replace(SEND, abort_sequence=b""))
+            await client.exchange(SEND.replace(abort_sequence=b""))
         assert b"" not in pieces
         assert not [piece for piece in pieces if b"\x1a" in piece]
 

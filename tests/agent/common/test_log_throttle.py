@@ -1,7 +1,6 @@
 """Repeated log events are throttled; some are always logged."""
 
 import itertools
-from dataclasses import replace
 
 import pytest
 
@@ -101,7 +100,7 @@ def test_events_of_commands_and_messages_are_never_throttled(throttle_bench):
 
 def test_slots_of_the_module_are_throttled_apart(throttle_bench):
     """Each slot is named, although two lines differ only in digits; the line of each repeats as others do."""
-    events = [replace(refusal(), message=f"ME {at}: kept", slot=f"ME {at}") for at in (1, 2)]
+    events = [refusal().replace(message=f"ME {at}: kept", slot=f"ME {at}") for at in (1, 2)]
     throttle_bench.repeat(*events, every=10, seconds=50)
     assert throttle_bench.logged == events
 
@@ -168,5 +167,5 @@ def test_memory_is_bounded(throttle_bench):
 def test_lines_about_many_slots_are_bounded(throttle_bench):
     """If a module refuses to delete a whole store, the first slots are named, and the log is not flooded."""
     for at in range(255):
-        throttle_bench.throttle(replace(refusal(), message=f"ME {at}: kept", slot=f"ME {at}"))
+        throttle_bench.throttle(refusal().replace(message=f"ME {at}: kept", slot=f"ME {at}"))
     assert len(throttle_bench.logged) == MAX_NAMED_SLOTS + 1

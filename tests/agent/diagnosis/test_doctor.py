@@ -2,7 +2,6 @@
 
 import json
 import zipfile
-from dataclasses import asdict
 
 import pytest
 
@@ -250,7 +249,7 @@ def test_draft_of_a_profile_is_loaded(gateway, device):
 
 def test_draft_of_a_known_module_is_like_its_profile(gateway):
     """Of a simulated EC25 the draft has the same stores and registration commands."""
-    gateway.device = asdict(load_simulator_profile("ec25"))
+    gateway.device = load_simulator_profile("ec25").as_dict()
     gateway.write_config()
 
     async def work(doctor):

@@ -1,7 +1,6 @@
 """Parts of concatenated messages, also malicious ones. Most are classified and stored like any message."""
 
 import random
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -153,7 +152,7 @@ def test_parts_are_deleted_with_the_joined_command(journal_env, factories):
 def test_parts_are_keyed_by_sender_reference_and_total(journal_env, factories, other):
     """A message with another sender, reference, width or total is neither joined nor deleted."""
     one, two = factories.part(1), factories.part(2)
-    other_part = replace(factories.part(1, raw="AA", identity=b"a" * 16), key=replace(one.key, **other))
+    other_part = factories.part(1, raw="AA", identity=b"a" * 16).replace(key=one.key.replace(**other))
     journal_env.store(other_part)
     assert not journal_env.inbox.parts.stored_parts(one.key)
     journal_env.store(one)
@@ -177,7 +176,7 @@ def test_part_of_a_later_message_starts_a_new_message(journal_env, factories):
     """Its time stamp shows that it belongs to a later message."""
     journal_env.store(factories.part(1, raw="0A", identity=b"a" * 16))
     journal_env.store(
-        replace(factories.part(2, raw="0B", identity=b"b" * 16), reference_reused=True), raw="0B"
+        factories.part(2, raw="0B", identity=b"b" * 16).replace(reference_reused=True), raw="0B"
     )
     assert [part.raw for part in journal_env.inbox.parts.stored_parts(factories.part(1).key).values()] == [
         "0B"

@@ -1,7 +1,6 @@
 """Receiving: the order of commits and deletes between module and journal, and failures in between."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -29,7 +28,7 @@ def small_modem(pipeline, factories):
     class SmallModem(factories.modem):
         @property
         def status(self):
-            return replace(super().status, store_usage=(("ME", 0, 10),))
+            return super().status.replace(store_usage=(("ME", 0, 10),))
 
     return SmallModem(pipeline)
 

@@ -4,7 +4,6 @@ python mutants.py delete-first run --config agent.toml    instead of `modem-agen
 """
 
 import asyncio
-import dataclasses
 import sqlite3
 import subprocess
 import sys
@@ -65,7 +64,7 @@ def _run_again():
     patch_method(
         CommandStore,
         "list_interrupted",
-        lambda self: [dataclasses.replace(row, repeatable=True) for row in interrupted(self)],
+        lambda self: [row.replace(repeatable=True) for row in interrupted(self)],
     )
 
 

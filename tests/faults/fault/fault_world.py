@@ -7,7 +7,6 @@ async with FaultWorld(tmp_path, message_format) as world:
     assert world.executed == ["led on"]
 """
 
-import dataclasses
 import itertools
 import sqlite3
 from contextlib import closing
@@ -122,7 +121,7 @@ class _RunnerWithDefault(simulated_runner.SimulatedRunner):
 
 def changed_module(**changes):
     """Return the generic module with these changes of its `[device]` table."""
-    return dataclasses.replace(profile.load_simulator_profile("generic"), **changes)
+    return profile.load_simulator_profile("generic").replace(**changes)
 
 
 def make_pdu(text, *, sender="000", timestamp="26/11/21,22:30:00+00", **fields):

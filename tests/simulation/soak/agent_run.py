@@ -9,7 +9,6 @@ import contextvars
 import random
 import shutil
 import sqlite3
-from dataclasses import replace
 
 from agent.common.config import parse_config
 from agent.daemon.agent import Agent, Dependencies
@@ -63,7 +62,7 @@ class AgentRun:
             power=world.power_key,
             pin=None if world.sim.pin is None else Pin(world.sim.pin, "the world"),
         )
-        self.agent = Agent(config, self._emit, replace(dependencies, **world.dependencies))
+        self.agent = Agent(config, self._emit, dependencies.replace(**world.dependencies))
         context = contextvars.copy_context()
         context.run(CURRENT_RUN.set, self)
         self.task = self._loop.create_task(self.agent.run(), context=context)

@@ -8,7 +8,7 @@ import contextlib
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from unittest import mock
 
 from agent.at import client, protocol
@@ -210,7 +210,7 @@ def _acknowledge_before_commit():
         for number, event in enumerate(self._pending_events):
             if isinstance(event, DirectDelivery):
                 await event.acknowledge()
-                self._pending_events[number] = replace(event, acknowledge=done)
+                self._pending_events[number] = event.replace(acknowledge=done)
         await handle_events(self)
 
     return ((Receiver, "_handle_events", acknowledge_early),)
@@ -333,7 +333,7 @@ def _match_sender_substring():
     def classify_substring(message, raw, history, service, handled_ports):
         address = getattr(message, "originating_address", None)
         if address is not None and service.number in address.number:
-            service = replace(service, number=address.number)
+            service = service.replace(number=address.number)
         return classify(message, raw, history, service, handled_ports)
 
     return ((components, "classify", classify_substring),)

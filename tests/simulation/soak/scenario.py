@@ -5,7 +5,6 @@ occurs and everything must settle. Near its end some Commands are sent to check 
 """
 
 import asyncio
-import dataclasses
 import random
 from functools import partial
 
@@ -77,7 +76,7 @@ class Scenario:
         if self.message_format == "text" and not self.device.text_mode:
             self.device = profile.load_simulator_profile("generic")
         if self.device.boot_s > 10:  # makes the simulation faster and changes nothing else
-            self.device = dataclasses.replace(self.device, boot_s=5.0)
+            self.device = self.device.replace(boot_s=5.0)
         self.resend_unknown = pick.random() < 0.2
         self.dedup_without_sid = pick.random() > 0.1
         self.max_age_s = pick.choice((None, 90_000.0, 90_000.0, 7200.0))
@@ -115,7 +114,7 @@ class Scenario:
             if store_rng.random() < share
         }
         """Habits of the module's message stores, by their keys in a profile."""
-        self.device = dataclasses.replace(self.device, **self.store_habits)
+        self.device = self.device.replace(**self.store_habits)
         self.port_rng = random.Random(f"{seed} ports")  # separate, so that seeds keep their other choices
         self.radio_off_count = self.device_rng.choices((0, 1, 3), (88, 6, 6))[0]
         """How often another program switches the radio off."""
@@ -125,9 +124,7 @@ class Scenario:
         """How often somebody deletes the control socket."""
         self.has_bad_handler_file = self.host_rng.random() < 0.1
         """True if a handler file has wrong permissions; the others must work."""
-        self.device = dataclasses.replace(
-            self.device, **_draw_habits(self.device, random.Random(f"{seed} strings"))
-        )
+        self.device = self.device.replace(**_draw_habits(self.device, random.Random(f"{seed} strings")))
 
         self.slot_rng = random.Random(f"{seed} slots")
         self.slot_faults = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import os
 import re
 import shutil
@@ -42,8 +41,8 @@ class PortBench:
         self._reference = 0
         self._tcp = SocketPort(TcpAddress("127.0.0.1", 0))
         self._ports = ModulePorts(Pty(self.port), [SocketPort(str(self.unix)), self._tcp])
-        quick = dataclasses.replace(
-            profile.load_simulator_profile(name), boot_s=0, sim_ready_s=0, sms_ready_s=0, registration_s=0
+        quick = profile.load_simulator_profile(name).replace(
+            boot_s=0, sim_ready_s=0, sms_ready_s=0, registration_s=0
         )
         self.module = SimulatedModule(
             scheduler=loop,
