@@ -14,15 +14,21 @@ from agent.cli.common import (
     print_table,
     read_journal_rows,
 )
+from agent.cli.why import parse_number_or_exit, show_reply
 from agent.journal.queries import SELECT_REPLIES
 
 
 @click.command()
+@click.argument("which", metavar="[NUMBER]", required=False)
 @limit_option
 @json_option
 @config_option
-def outbox(config_path: Path, limit: int, *, as_json: bool) -> None:
-    """List the replies and other outgoing messages, newest last, with their state.
+def outbox(which: str | None, config_path: Path, limit: int, *, as_json: bool) -> None:
+    """List the replies and other outgoing messages, newest last; or show everything about one.
+
+    \b
+    modem-agent outbox                    the newest 20
+    modem-agent outbox 7                  message 7: times, attempts, what was sent, status reports
 
     \b
     queued   waits to be sent            failed     refused for good, or given up
@@ -31,6 +37,9 @@ def outbox(config_path: Path, limit: int, *, as_json: bool) -> None:
 
     omitted is the number of characters that were cut off a text that was too long for [service] max_parts.
     """
+    if which is not None:
+        show_reply(config_path, parse_number_or_exit(which, "outbox"), as_json=as_json)
+        return
     rows = read_journal_rows(config_path, SELECT_REPLIES, limit)
     if as_json:
         print_json(rows)

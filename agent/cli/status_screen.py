@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.cli.signal_bars import count_bars, draw_bars, draw_chart, name_level
 from agent.cli.styled_text import Display, Row, Style
-from agent.cli.time_text import format_ago, format_duration
+from agent.cli.time_text import format_ago, format_duration, parse_time
 
 Status = Mapping[str, Any]
 
@@ -106,7 +106,7 @@ def _make_message_rows(status: Status, now: float) -> Iterator[Row]:
     yield Row("answers", _join(*(f"{count} {name}" for name, count in replies.items())) or "none yet")
     if ignored:
         last = status.get("last_ignored")
-        detail = f", the last {format_ago(last['at'], now)}: {last['reason']}" if last else ""
+        detail = f", the last {format_ago(parse_time(last['at']), now)}: {last['reason']}" if last else ""
         yield Row("ignored", f"{ignored}{detail}")
     yield Row("sent", _describe_sent(status))
     recovery = status["recovery"]
@@ -115,7 +115,7 @@ def _make_message_rows(status: Status, now: float) -> Iterator[Row]:
         f"{recovery['resets_day']} of {recovery['resets_per_day']} today"
     )
     if last := recovery.get("last_reset"):
-        resets += f"; the last {format_ago(last['at'], now)} ({last['action']}): {last['reason']}"
+        resets += f"; the last {format_ago(parse_time(last['at']), now)} ({last['action']}): {last['reason']}"
     yield Row("resets", resets)
 
 
@@ -146,7 +146,7 @@ def _describe_command(row: Status | None, now: float) -> str:
         return "none yet"
     number = f"{row['id']} {row['state']}"
     return _join(
-        f"{number} {format_ago(row['ended'] or row['received'], now)}",
+        f"{number} {format_ago(parse_time(row['ended'] or row['received']), now)}",
         _label("handler", row["handler"]),
         row["sid"],
         row.get("reason"),
@@ -156,7 +156,7 @@ def _describe_command(row: Status | None, now: float) -> str:
 def _describe_answer(row: Status | None, now: float) -> str:
     if row is None:
         return "none yet"
-    state = f"{row['id']} {row['state']} {format_ago(row['sent'] or row['queued'], now)}"
+    state = f"{row['id']} {row['state']} {format_ago(parse_time(row['sent'] or row['queued']), now)}"
     return _join(state, f"to Command {row['command']}", row.get("reason"))
 
 

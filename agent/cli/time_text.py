@@ -1,4 +1,4 @@
-"""Times and durations in words."""
+"""Times and durations in words. Times are in seconds since 1970."""
 
 from __future__ import annotations
 
@@ -7,45 +7,40 @@ from datetime import datetime
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
+def parse_time(text: str | None) -> float | None:
+    """Return a time in ISO 8601 with its zone; None for None."""
+    return None if text is None else datetime.fromisoformat(text).timestamp()
+
+
 def format_duration(seconds: float) -> str:
-    """Return a duration with its two largest units, such as `2 h 5 min`."""
-    left = max(0, round(seconds))
+    """Return a duration with its two largest units, such as `2 h 5 min`; short ones have decimals."""
+    if seconds < 10:
+        return f"{max(0.0, seconds):.1f}".removesuffix(".0") + " s"
+    left = round(seconds)
     parts: list[str] = []
     for size, unit in _UNITS:
         count, left = divmod(left, size)
-        if count or (unit == "s" and not parts):
+        if count:
             parts.append(f"{count} {unit}")
         elif parts:
             break  # `2 d 5 s` would pretend to more precision than it has
     return " ".join(parts[:2])
 
 
-def format_time(text: str | None, now: float) -> str:
-    """Return a time of the journal in local time, with the date unless it is today; "" for None.
-
-    `text` is ISO 8601 with its zone, `now` seconds since 1970.
-    """
-    if text is None:
+def format_time(moment: float | None, now: float) -> str:
+    """Return a time by the local clock, with the date unless it is today; "" for None."""
+    if moment is None:
         return ""
-    moment = datetime.fromisoformat(text).astimezone()
-    is_today = moment.date() == datetime.fromtimestamp(now).astimezone().date()
-    return moment.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S")
+    local = datetime.fromtimestamp(moment).astimezone()
+    is_today = local.date() == datetime.fromtimestamp(now).astimezone().date()
+    return local.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S")
 
 
-def format_ago(text: str | None, now: float) -> str:
+def format_ago(moment: float | None, now: float) -> str:
     """Return how long ago a time was, such as `3 min 2 s ago`; "" for None.
 
     A time in the future, of a clock that was wrong, is written in full.
     """
-    if text is None:
+    if moment is None:
         return ""
-    age = now - datetime.fromisoformat(text).timestamp()
-    return f"{format_duration(age)} ago" if age >= -1 else f"at {format_time(text, now)}"
-
-
-def seconds_between(earlier: str | None, later: str | None) -> float | None:
-    """Return the seconds between two times, None if one is unknown or the clock went back."""
-    if earlier is None or later is None:
-        return None
-    seconds = (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
-    return seconds if seconds >= 0 else None
+    return f"{format_duration(now - moment)} ago" if now - moment >= -1 else f"at {format_time(moment, now)}"

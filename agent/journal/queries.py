@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,13 @@ def fetch_newest(journal_path: Path, query: str, limit: int) -> list[dict[str, A
 
     Times are ISO 8601 in UTC, and binary values are hex digits.
     """
+    with open_read_only(journal_path) as connection:
+        return [format_row(dict(row)) for row in connection.execute(query, (limit,))][::-1]
+
+
+@contextmanager
+def open_read_only(journal_path: Path) -> Iterator[sqlite3.Connection]:
+    """Yield a connection that only reads, and whose rows have names. Raises JournalUnreadable."""
     try:
         exists = journal_path.is_file()
         allowed = not exists or os.access(journal_path, os.R_OK)
@@ -48,14 +55,18 @@ def fetch_newest(journal_path: Path, query: str, limit: int) -> list[dict[str, A
     try:
         with closing(sqlite3.connect(f"{journal_path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             connection.row_factory = sqlite3.Row
-            return [dict(_printable_columns(row)) for row in connection.execute(query, (limit,))][::-1]
+            yield connection
     except sqlite3.Error as error:
         raise JournalUnreadable(f"journal {journal_path} cannot be read: {error}") from None
 
 
-def _printable_columns(row: sqlite3.Row) -> Iterator[tuple[str, Any]]:
-    for name in row.keys():  # noqa: SIM118  (iterating a Row gives its values)
-        value = row[name]
+def format_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with times in ISO 8601 in UTC, named without `_wall`, and octets as hex digits."""
+    return dict(_format_columns(row))
+
+
+def _format_columns(row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in row.items():
         if name.endswith("_wall"):
             moment = None if value is None else datetime.fromtimestamp(value, UTC)
             yield name.removesuffix("_wall"), None if moment is None else moment.isoformat(timespec="seconds")
