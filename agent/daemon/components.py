@@ -43,6 +43,7 @@ from agent.pipeline.brownout import BrownoutGuard
 from agent.pipeline.composer import MessageComposer
 from agent.pipeline.dispatcher import Dispatcher, JournalStores
 from agent.pipeline.ignored_messages import IgnoredMessageRunner
+from agent.pipeline.message_recorder import MessageRecorder
 from agent.pipeline.post_reply_actions import Handlers
 from agent.pipeline.receiver import Receiver
 from agent.pipeline.send_backoff import DestinationBackoff
@@ -260,8 +261,13 @@ class Components:
             runtime=self.runtime,
             modem=modem,
             command_store=self.command_store,
-            classify=self._classify,
-            on_stored=self.wake,
+            recorder=MessageRecorder(
+                runtime=self.runtime,
+                command_store=self.command_store,
+                classify=self._classify,
+                on_stored=self.wake,
+                starter=self.dispatcher,
+            ),
             describe_port_users=self._describe_port_users,
             run_on_first_start=self._config.journal.first_start == "run",
         )

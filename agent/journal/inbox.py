@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from agent.journal.dedup import DedupIndex
 from agent.journal.ignored import IgnoredMessages
@@ -12,6 +12,7 @@ from agent.journal.models import (
     CommandRow,
     CommandState,
     OutgoingMessage,
+    RunStart,
     StoreOutcome,
     StoreResult,
     command_from_row,
@@ -25,6 +26,10 @@ from agent.service.message import (
     ReceivedMessage,
     ReceivedReport,
 )
+
+ChooseStart = Callable[[CommandRow, Collection[int]], RunStart | None]
+"""Returns the handler that may start at once, given a new Command and the ids of all others that have not
+ended. None: the Command waits in the state `received`. It is called in the thread of the journal."""
 
 
 class CommandStore:
@@ -54,17 +59,21 @@ class CommandStore:
         classify: Callable[[PartStore], ReceivedMessage],
         *,
         run: bool = True,
+        choose_start: ChooseStart = lambda _row, _unfinished: None,
     ) -> StoreResult:
         """Commit a received message of any kind. Afterwards it may be deleted from the module.
 
         `slot` is store and index where the module holds it, None for direct delivery. `raw` is the PDU
         as read. `classify` returns the kind of message, given the stored parts. If not `run`, a new Command
-        is stored as expired.
+        is stored as expired. If `choose_start` returns a handler for it, it is stored as running.
+
+        If an earlier call failed and has nevertheless stored it so, it is not returned as `started`.
         """
         key = ("CommandStore.store", slot, raw)
+        is_confirmed = self._journal.is_confirmed(key)
         if (
             slot is not None
-            and not self._journal.is_confirmed(key)
+            and not is_confirmed
             and slot not in self._journal.freed_slots
             and self._is_stored(slot, raw)
         ):
@@ -76,7 +85,8 @@ class CommandStore:
                 self._execute("INSERT OR REPLACE INTO slots VALUES (?, ?, ?)", (*slot, raw))
             match received:
                 case ReceivedCommand():
-                    return self._store_command(received, raw, now, run=run)
+                    stored = self._store_command(received, raw, now, run=run)
+                    return self._start_new(stored, choose_start, now)
                 case MessagePart():
                     return self.parts.store(received, now)
                 case ReceivedReport(report):
@@ -90,7 +100,7 @@ class CommandStore:
         result = self._journal.commit(key, write)
         if slot is not None:
             self._journal.freed_slots.discard(slot)
-        return result
+        return result.replace(started=None) if is_confirmed else result
 
     def _is_stored(self, slot: tuple[str, int], raw: str) -> bool:
         """Return True if this message was stored from this slot before.
@@ -149,6 +159,20 @@ class CommandStore:
         return StoreResult(
             outcome, command_id, command.sid, detail=expired_reason or "", content=command.body
         )
+
+    def _start_new(self, stored: StoreResult, choose_start: ChooseStart, now: JournalTime) -> StoreResult:
+        """Start a Command in the transaction that stores it, if its handler is free: that saves a commit."""
+        if stored.outcome is not StoreOutcome.NEW or stored.command_id is None:
+            return stored
+        row = self.get_pending(stored.command_id)
+        unfinished = self._execute(
+            "SELECT id FROM commands WHERE state IN ('received', 'running') AND id != ?", (stored.command_id,)
+        ).fetchall()
+        start = None if row is None else choose_start(row, [number for (number,) in unfinished])
+        if start is None:
+            return stored
+        self._set_running(stored.command_id, start, now)
+        return stored.replace(started=row)
 
     def _count_duplicate(
         self, command_id: int | None, command: ReceivedCommand, now: JournalTime
@@ -213,8 +237,8 @@ class CommandStore:
         ).fetchone()
         return None if row is None else command_from_row(row)
 
-    def list_interrupted(self) -> Sequence[CommandRow]:
-        """Return the Commands that were running when the agent ended. Call it before any is started."""
+    def list_running(self) -> Sequence[CommandRow]:
+        """Return the Commands in the state `running`; before any is started, the interrupted ones."""
         return [
             command_from_row(row)
             for row in self._execute(
@@ -226,11 +250,14 @@ class CommandStore:
         """Commit the start of a run, before the handler is started."""
         self._journal.commit(
             ("CommandStore.mark_running", command_id),
-            lambda now: self._execute(
-                "UPDATE commands SET state = 'running', attempts = attempts + 1, handler = ?, repeatable = ?,"
-                " started_wall = ?, stderr = NULL WHERE id = ?",
-                (handler, repeatable, now.wall, command_id),
-            ),
+            lambda now: self._set_running(command_id, RunStart(handler, repeatable), now),
+        )
+
+    def _set_running(self, command_id: int, start: RunStart, now: JournalTime) -> None:
+        self._execute(
+            "UPDATE commands SET state = 'running', attempts = attempts + 1, handler = ?, repeatable = ?,"
+            " started_wall = ?, stderr = NULL WHERE id = ?",
+            (start.handler, start.repeatable, now.wall, command_id),
         )
 
     def requeue(self, command_id: int, reason: str, *, count_attempt: bool = True, stderr: str = "") -> None:

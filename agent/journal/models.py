@@ -62,6 +62,14 @@ class StoreOutcome(Enum):
     REPORT = auto()
 
 
+class RunStart(Record):
+    """The handler that is to run a Command."""
+
+    handler: str
+    repeatable: bool
+    """True if it may run again after an interruption."""
+
+
 class StoreResult(Record):
     """The outcome, and the facts for the log line about it."""
 
@@ -74,6 +82,8 @@ class StoreResult(Record):
     """Number of deliveries of this Command, this one included."""
     reply_id: int | None = None
     """The reply that a status report was matched with."""
+    started: CommandRow | None = None
+    """The Command as it was before its run, if it was stored as running: its handler is to be started now."""
 
 
 class CommandRow(Record):

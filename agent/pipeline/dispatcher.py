@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable, Coroutine
-from functools import partial
+from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from agent.handlers.results import Failed, Finished, NotStarted, RetryLater, Tim
 from agent.journal.actions import ActionStore
 from agent.journal.executor import retry_until_committed
 from agent.journal.inbox import CommandStore
-from agent.journal.models import CommandRow
+from agent.journal.models import CommandRow, RunStart
 from agent.journal.outbox import OutboxStore
 from agent.journal.overview import JournalOverview
 from agent.pipeline.command_age import CommandAgeEstimator
@@ -115,6 +114,10 @@ class Dispatcher:
         self._retry_at: dict[str, float] = {}
         """Time of the next attempt for each handler that asked for a later one."""
         self._stopping = False
+        self._task_group: asyncio.TaskGroup | None = None
+        """The group of `_tasks`, while Commands may start."""
+        self._start_is_uncertain = False
+        """True if a Command may be running in the journal although nothing has started it."""
         self._resource_backoff = ResourceBackoff(runtime.random, runtime.emit)
         self._post_reply_actions = PostReplyActions(
             runtime=runtime,
@@ -148,10 +151,11 @@ class Dispatcher:
         """Recover the Commands that the last process left unfinished, then run Commands until `stop`."""
         await self._recover_interrupted()
         async with asyncio.TaskGroup() as task_group:
+            self._task_group = task_group
             try:
                 while not self._stopping:
                     self._wake_event.clear()
-                    delay = await self._start_ready(task_group)
+                    delay = await self._start_ready()
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(delay):
                             await self._wake_event.wait()
@@ -160,10 +164,12 @@ class Dispatcher:
                 for task in tuple(self._tasks):
                     task.cancel()
                 raise
+            finally:
+                self._task_group = None
 
     async def _recover_interrupted(self) -> None:
         """Requeue the repeatable Commands that ran when the last process ended; fail the others."""
-        for row in await retry_until_committed(self._runtime, self._command_store.list_interrupted):
+        for row in await retry_until_committed(self._runtime, self._command_store.list_running):
             if row.repeatable and row.attempts < MAX_ATTEMPTS:
                 await retry_until_committed(self._runtime, self._command_store.requeue, row.id, "interrupted")
                 self._finisher.log(EventKind.INTERRUPTED, row, "its handler may run again")
@@ -171,7 +177,7 @@ class Dispatcher:
                 await self._finisher.finish_failed(row, "interrupted")
         await self._post_reply_actions.log_interrupted()
 
-    async def _start_ready(self, task_group: asyncio.TaskGroup) -> float | None:
+    async def _start_ready(self) -> float | None:
         """Start all Commands and actions that may start now.
 
         Return the seconds until the next one may start, or None if none of them waits for a time.
@@ -180,6 +186,8 @@ class Dispatcher:
         if self._registry is not self._handlers.registry:  # reloaded: what waits goes to the new handlers
             self._registry = self._handlers.registry
             self._queues = HandlerQueues()
+        if self._start_is_uncertain:
+            await self._requeue_not_run()
         await self._enqueue_new()
         for key, command_id in self._queues.heads():
             if self._stopping:
@@ -189,16 +197,24 @@ class Dispatcher:
                 and self._count_processes() >= self._handlers.config.max_concurrent
             ):
                 continue
-            if key.queue not in self._active_queues and (
-                delay := await self._start_command(key, command_id, task_group)
-            ):
+            if key.queue not in self._active_queues and (delay := await self._start_command(key, command_id)):
                 delays.append(delay)
-        create_task = partial(self._create_task, task_group)
-        return min(delays + await self._post_reply_actions.start_ready(create_task), default=None)
+        return min(delays + await self._post_reply_actions.start_ready(self._create_task), default=None)
+
+    async def _requeue_not_run(self) -> None:
+        """Requeue the Commands that a failed commit has nevertheless stored as running."""
+        self._start_is_uncertain = False
+        for row in await retry_until_committed(self._runtime, self._command_store.list_running):
+            if row.id not in self._active_queues.values():
+                reason = "the journal could not commit its start"
+                await retry_until_committed(
+                    self._runtime, self._command_store.requeue, row.id, reason, count_attempt=False
+                )
+                self._queues.prepend(HandlerKey.of(self._registry.match(to_handler_command(row))), row.id)
 
     def _count_processes(self) -> int:
         """Return the number of running handlers. A Command that is being forwarded has none."""
-        return sum(queue not in self.forwarder.names for queue in self._active_queues)
+        return sum(queue not in self.forwarder.names for queue in tuple(self._active_queues))
 
     def _retry_now(self, name: str) -> None:
         """Let the Commands of a target be delivered at once."""
@@ -226,7 +242,7 @@ class Dispatcher:
                 else:
                     self._queues.append(HandlerKey.of(spec), row.id)
 
-    async def _start_command(self, key: HandlerKey, command_id: int, task_group: asyncio.TaskGroup) -> float:
+    async def _start_command(self, key: HandlerKey, command_id: int) -> float:
         """Start a Command unless it has to wait. Return the seconds that it has to wait, 0 if it has not."""
         now = _now()
         delay = max(
@@ -239,23 +255,71 @@ class Dispatcher:
             return 0.0
         self._queues.pop(key)
         if row is not None:
-            command = to_handler_command(row)
-            self._active_queues[key.queue] = command_id
-            work = self._process(row, command, self._registry.match(command), key.queue)
-            self._create_task(task_group, work, _task_name(row))
+            self._run_in_task(row, key.queue, is_running=False)
         return 0.0
 
-    def _create_task(
-        self, task_group: asyncio.TaskGroup, coroutine: Coroutine[Any, Any, None], name: str
-    ) -> None:
-        task = task_group.create_task(coroutine, name=name)
+    def choose_start(self, row: CommandRow, unfinished: Collection[int], now: float) -> RunStart | None:
+        """Return the handler that may start at once for a new Command; None if it has to wait.
+
+        It starts if no other Command waits, so that it overtakes none. The thread of the journal calls this
+        while the loop runs, which may end Commands meanwhile but start none: each start needs that thread.
+        """
+        active = dict(self._active_queues)
+        if self._task_group is None or self._stopping or self._registry is not self._handlers.registry:
+            return None
+        if not set(unfinished) <= set(active.values()):
+            return None
+        try:
+            spec = self._registry.match(to_handler_command(row))
+        except Exception:  # noqa: BLE001  (it ends the Command, by the way of those that wait)
+            return None
+        if (
+            spec is None
+            or spec.error
+            or spec.queue_key in active
+            or spec.kind == "forwarding"
+            or self._count_processes() >= self._handlers.config.max_concurrent
+            or self._is_expired(row, spec, now)
+        ):
+            return None
+        return RunStart(spec.name, spec.repeatable)
+
+    async def run_started(self, row: CommandRow) -> None:
+        """Start the handler of a Command that was stored as running, unless the agent stops."""
+        if self._task_group is None or self._stopping:
+            await retry_until_committed(
+                self._runtime, self._command_store.requeue, row.id, "the agent stops", count_attempt=False
+            )
+            return
+        self._queues.newest_id = max(self._queues.newest_id, row.id)
+        spec = self._registry.match(to_handler_command(row))
+        self._run_in_task(row, HandlerKey.of(spec).queue, is_running=True)
+
+    def on_start_uncertain(self) -> None:
+        """Look for a Command that is running in the journal although nothing has started it."""
+        self._start_is_uncertain = True
+        self._wake_event.set()
+
+    def _run_in_task(self, row: CommandRow, queue: str, *, is_running: bool) -> None:
+        """Run a Command in a task of its own. `is_running`: its start is committed."""
+        command = to_handler_command(row)
+        self._active_queues[queue] = row.id
+        work = self._process(row, command, self._registry.match(command), queue, is_running=is_running)
+        self._create_task(work, _task_name(row))
+
+    def _create_task(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+        if self._task_group is None:
+            raise RuntimeError("the dispatcher does not run")
+        task = self._task_group.create_task(coroutine, name=name)
         self._tasks[task] = None
         task.add_done_callback(self._tasks.pop)
 
-    async def _process(self, row: CommandRow, command: Command, spec: HandlerSpec | None, queue: str) -> None:
-        """Run one Command, from the state `received` to its final state."""
+    async def _process(
+        self, row: CommandRow, command: Command, spec: HandlerSpec | None, queue: str, *, is_running: bool
+    ) -> None:
+        """Run one Command, from the state `received` or `running` to its final state."""
         try:
-            if self._is_expired(row, spec):
+            if not is_running and self._is_expired(row, spec, _now()):
                 await self._finisher.finish_expired(row)
                 self.forwarder.end(row)
             elif spec is None or spec.error:
@@ -263,7 +327,7 @@ class Dispatcher:
             elif spec.kind == "forwarding":
                 await self._forward(row, spec)
             else:
-                await self._run_handler(row, command, spec)
+                await self._run_handler(row, command, spec, is_running=is_running)
         except Exception as error:  # noqa: BLE001  (an error ends this Command and no other)
             await self._finisher.finish_failed(row, "failed", detail=f"{type(error).__name__}: {error}")
         finally:
@@ -271,7 +335,7 @@ class Dispatcher:
             self._deadlines.clear(_task_name(row))
             self._wake_event.set()
 
-    def _is_expired(self, row: CommandRow, spec: HandlerSpec | None) -> bool:
+    def _is_expired(self, row: CommandRow, spec: HandlerSpec | None, now: float) -> bool:
         """Return True if the Command is too old to run, by a clock that can be trusted."""
         if row.timestamp is None:
             return False
@@ -279,7 +343,7 @@ class Dispatcher:
             row.timestamp.timestamp(),
             self._command_store.newest_timestamp,
             self._runtime.wall_clock(),
-            _now(),
+            now,
         )
         limit = self._handlers.config.max_age_s if spec is None or spec.max_age_s is None else spec.max_age_s
         return age is not None and limit is not None and age > limit
@@ -299,14 +363,17 @@ class Dispatcher:
             detail = f"no handler; not usable: {unread}" if unread else "no handler"
             await self._finisher.finish_failed(row, text, detail=detail)
 
-    async def _run_handler(self, row: CommandRow, command: Command, spec: HandlerSpec) -> None:
-        await retry_until_committed(
-            self._runtime,
-            self._command_store.mark_running,
-            row.id,
-            spec.name,
-            repeatable=spec.repeatable,
-        )
+    async def _run_handler(
+        self, row: CommandRow, command: Command, spec: HandlerSpec, *, is_running: bool
+    ) -> None:
+        if not is_running:
+            await retry_until_committed(
+                self._runtime,
+                self._command_store.mark_running,
+                row.id,
+                spec.name,
+                repeatable=spec.repeatable,
+            )
         attempt = command.attempt
         self._finisher.log(
             EventKind.RUNNING, row, f"handler {spec.name}" + (f", attempt {attempt}" if attempt > 1 else "")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Protocol
 
 import pdu
 from agent.common.runtime import Runtime
 from agent.journal.executor import COMMIT_RECOVERED_EVENT, commit_failed_event, retry_until_committed
-from agent.journal.inbox import CommandStore
-from agent.journal.models import StoreOutcome, StoreResult
+from agent.journal.inbox import ChooseStart, CommandStore
+from agent.journal.models import CommandRow, RunStart, StoreOutcome, StoreResult
 from agent.modem.stored_message import StoredMessage, Undecodable
 from agent.pipeline.receiver_events import stored_event
 from agent.service.classify import MessageHistory
@@ -17,6 +20,23 @@ from agent.service.message import IgnoredMessage, ReceivedMessage
 
 Classifier = Callable[[pdu.Tpdu, str, MessageHistory], ReceivedMessage]
 """Returns the kind of a message, given its TPDU, its PDU in hexadecimal digits and the journal."""
+
+
+class CommandStarter(Protocol):
+    """Starts handlers for Commands as they are stored. `agent.pipeline.dispatcher` implements it."""
+
+    def choose_start(self, row: CommandRow, unfinished: Collection[int], now: float) -> RunStart | None:
+        """Return the handler that may start at once for a new Command; None if it has to wait.
+
+        `unfinished` are the ids of all other Commands that have not ended, `now` is the time of the loop. It
+        is called in the thread of the journal and changes nothing.
+        """
+
+    async def run_started(self, row: CommandRow) -> None:
+        """Start the handler of a Command that was stored as running."""
+
+    def on_start_uncertain(self) -> None:
+        """Look for a Command that is running in the journal although nothing has started it."""
 
 
 class MessageRecorder:
@@ -29,29 +49,49 @@ class MessageRecorder:
         command_store: CommandStore,
         classify: Classifier,
         on_stored: Callable[[], None],
+        starter: CommandStarter,
     ) -> None:
-        """`on_stored` is called after each commit of a new Command, a status report or an ignored message."""
+        """Create the recorder of a session.
+
+        `on_stored` is called after each commit of a Command that waits, a status report or an ignored
+        message. `starter` starts the Commands that need not wait.
+        """
         self._runtime = runtime
         self._emit = runtime.emit
         self._command_store = command_store
         self._classify_message = classify
         self._on_stored = on_stored
+        self._starter = starter
         self._journal_failed = False
 
     async def record(self, message: StoredMessage, *, run: bool = True) -> StoreResult:
         """Commit a message. If not `run`, a new Command is stored as expired. Raises sqlite3.Error."""
-        result = await self._runtime.db.run(self._commit, message, run=run)
+        now = asyncio.get_running_loop().time()
+        choose_start = partial(self._starter.choose_start, now=now)
+        try:
+            result = await self._runtime.db.run(self._commit, message, choose_start, run=run)
+        except sqlite3.Error:
+            self._starter.on_start_uncertain()
+            raise
         if self._journal_failed:
             self._journal_failed = False
             self._emit(COMMIT_RECOVERED_EVENT)
-        if result.outcome in (StoreOutcome.NEW, StoreOutcome.REPORT, StoreOutcome.IGNORED):
-            self._on_stored()
         self._emit(stored_event(result))
+        await self._pass_on(result)
         return result
 
     async def record_at_last(self, message: StoredMessage) -> None:
         """Commit a message at the end of a session; try until it succeeds."""
-        self._emit(stored_event(await retry_until_committed(self._runtime, self._commit, message)))
+        result = await retry_until_committed(self._runtime, self._commit, message)
+        self._emit(stored_event(result))
+        await self._pass_on(result)
+
+    async def _pass_on(self, result: StoreResult) -> None:
+        if result.started is not None:
+            await self._starter.run_started(result.started)
+            await asyncio.sleep(0)  # the request to the handler leaves before the caller deletes the message
+        elif result.outcome in (StoreOutcome.NEW, StoreOutcome.REPORT, StoreOutcome.IGNORED):
+            self._on_stored()
 
     def log_failure(self, error: sqlite3.Error) -> None:
         """Log once that messages stay in the module until the journal can commit again."""
@@ -59,10 +99,20 @@ class MessageRecorder:
             self._journal_failed = True
             self._emit(commit_failed_event(error))
 
-    def _commit(self, message: StoredMessage, *, run: bool = True) -> StoreResult:
+    def _commit(
+        self,
+        message: StoredMessage,
+        choose_start: ChooseStart = lambda _row, _unfinished: None,
+        *,
+        run: bool = True,
+    ) -> StoreResult:
         slot = None if message.slot is None else (message.slot.store, message.slot.index)
         return self._command_store.store(
-            slot, message.raw, lambda history: self.classify(message, history), run=run
+            slot,
+            message.raw,
+            lambda history: self.classify(message, history),
+            run=run,
+            choose_start=choose_start,
         )
 
     def classify(self, message: StoredMessage, history: MessageHistory) -> ReceivedMessage:

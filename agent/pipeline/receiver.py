@@ -39,7 +39,7 @@ from agent.modem.stored_message import Slot, StoredMessage, drop_second_names
 from agent.pipeline import receiver_events
 from agent.pipeline.burst_sweep import BurstSweepSchedule
 from agent.pipeline.deleted_messages import DeletedMessages
-from agent.pipeline.message_recorder import Classifier, MessageRecorder
+from agent.pipeline.message_recorder import MessageRecorder
 
 SWEEP_INTERVAL_S = 300.0
 """Time between regular sweeps: the longest delay that a lost notification can cause."""
@@ -75,26 +75,22 @@ class Receiver:
         runtime: Runtime,
         modem: Modem,
         command_store: CommandStore,
-        classify: Classifier,
-        on_stored: Callable[[], None],
+        recorder: MessageRecorder,
         describe_port_users: Callable[[], str] = lambda: "",
         run_on_first_start: bool = True,
     ) -> None:
         """Create the receiver of a session with an initialised modem.
 
-        `classify` decides what a message is (`agent.service.classify`). `on_stored` is called after each
-        commit of a new Command, a status report or an ignored message. `describe_port_users` returns a
-        sentence that names other users of the port and the remedy; it may block. `run_on_first_start` is
-        True if Commands that the module holds when the journal is new are run.
+        `recorder` commits the messages. `describe_port_users` returns a sentence that names other users of
+        the port and the remedy; it may block. `run_on_first_start` is True if Commands that the module holds
+        when the journal is new are run.
         """
         self._modem = modem
         self._runtime = runtime
         self._db = runtime.db
         self._emit = runtime.emit
         self._command_store = command_store
-        self._recorder = MessageRecorder(
-            runtime=runtime, command_store=command_store, classify=classify, on_stored=on_stored
-        )
+        self._recorder = recorder
         self._describe_port_users = describe_port_users
         self._run_on_first_start = run_on_first_start
         self._pending_events: deque[ModemEvent] = deque()

@@ -29,6 +29,7 @@ from agent.modem.send_refusals import SendRefusals
 from agent.pipeline.brownout import BrownoutGuard
 from agent.pipeline.composer import MessageComposer
 from agent.pipeline.dispatcher import Dispatcher, JournalStores
+from agent.pipeline.message_recorder import MessageRecorder
 from agent.pipeline.post_reply_actions import Handlers
 from agent.pipeline.receiver import Receiver
 from agent.pipeline.send_backoff import DestinationBackoff
@@ -44,6 +45,7 @@ SID = "DC" + "0" * 32
 VIRTUAL_TIME_FILES = {
     *("test_receiver.py", "test_dispatcher.py", "test_sender.py", "test_send_backoff.py"),
     "test_command_forwarder.py",
+    "test_merged_commits.py",
     *("test_session.py", "test_supervisor.py", "test_agent.py", "test_demo.py"),
 }
 """Files whose tests run in virtual time."""
@@ -204,13 +206,21 @@ class PipelineHarness:
         self.wake_count += 1
         self.call_log.append(("wake",))
 
-    def make_receiver(self, modem=None, **options):
+    def make_receiver(self, modem=None, dispatcher=None, **options):
+        """Make a receiver. Without a dispatcher all Commands that it stores wait."""
+        classify_options = {"classify": options.pop("classify", partial(classify, service=self.service))}
         return Receiver(
             runtime=self.runtime,
             modem=modem or self.modem or fakes.FakeModem(self),
             command_store=self.command_store,
-            on_stored=self._on_stored,
-            **{"classify": partial(classify, service=self.service)} | options,
+            recorder=MessageRecorder(
+                runtime=self.runtime,
+                command_store=self.command_store,
+                on_stored=self._on_stored if dispatcher is None else dispatcher.wake,
+                starter=dispatcher or fakes.FakeStarter(),
+                **classify_options,
+            ),
+            **options,
         )
 
     def _on_reply_queued(self):

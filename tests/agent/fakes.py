@@ -298,6 +298,16 @@ class FakeModem:
         await asyncio.sleep(self.latency_s)
 
 
+class FakeStarter:
+    """Starts nothing: each Command waits."""
+
+    def choose_start(self, row, unfinished, now):
+        return None
+
+    def on_start_uncertain(self):
+        """Nothing is running."""
+
+
 class FakeRunner:
     """A handler runner without processes. It records each run and returns planned results.
 

@@ -302,7 +302,7 @@ def test_states_survive_damage(journal_env, factories):
     close(journal_env)
     overwrite_table(journal_env, "meta")
     journal_env.open()
-    assert [row.id for row in journal_env.inbox.list_interrupted()] == [9]
+    assert [row.id for row in journal_env.inbox.list_running()] == [9]
     assert [row.id for row in journal_env.inbox.list_pending()] == [10]
     assert journal_env.store(commands[8]).outcome is StoreOutcome.DUPLICATE
 

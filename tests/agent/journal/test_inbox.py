@@ -108,7 +108,7 @@ def test_running_command_is_found_after_a_restart(journal_env, factories):
     journal_env.inbox.mark_running(kept.command_id, "led", repeatable=True)
     journal_env.restart()
     assert journal_env.inbox.list_pending() == []
-    [row] = journal_env.inbox.list_interrupted()
+    [row] = journal_env.inbox.list_running()
     assert (row.attempts, row.handler, row.repeatable) == (1, "led", True)
     journal_env.inbox.requeue(row.id, "interrupted")
     assert journal_env.inbox.list_pending()[0].attempts == 1

@@ -119,7 +119,7 @@ def test_upgraded_journal_goes_on(journal_env, version_3, factories):
     """Open rows are still open, known messages are duplicates, replies and actions have their Command."""
     journal_env.open()
     assert [row.body for row in journal_env.inbox.list_pending()] == [b"\x01\xff"]
-    assert [row.body for row in journal_env.inbox.list_interrupted()] == ["count"]
+    assert [row.body for row in journal_env.inbox.list_running()] == ["count"]
     assert journal_env.outbox.close_interrupted() == [3]
     assert [row.handler for row in journal_env.actions.list_pending()] == ["reboot"]
     assert [row.handler for row in journal_env.actions.close_interrupted()] == ["halt"]

@@ -36,6 +36,7 @@ def test_requeued_command_is_first_in_its_queue(queues):
     """It precedes the Commands that arrived after it, also if its queue is empty."""
     for command_id in (1, 2):
         queues.append(LED, command_id)
+    queues.newest_id = 3
     queues.pop(LED)
     queues.prepend(LED, 1)
     queues.prepend(PUMP, 3)

@@ -55,15 +55,15 @@ def _body_uncommitted():
 
 def _begin_uncommitted():
     """`running` is not committed before the handler starts."""
-    patch_method(CommandStore, "mark_running", lambda self, command, handler, **options: None)
+    patch_method(CommandStore, "_set_running", lambda self, command, start, now: None)
 
 
 def _run_again():
     """An interrupted Command runs again even if its handler is not repeatable."""
-    interrupted = CommandStore.list_interrupted
+    interrupted = CommandStore.list_running
     patch_method(
         CommandStore,
-        "list_interrupted",
+        "list_running",
         lambda self: [row.replace(repeatable=True) for row in interrupted(self)],
     )
 

@@ -182,7 +182,7 @@ def _prune_by_wall_clock():
 
 def _interrupted_run_again():
     async def requeue_all(self):
-        for row in await retry_until_committed(self._runtime, self._command_store.list_interrupted):
+        for row in await retry_until_committed(self._runtime, self._command_store.list_running):
             await retry_until_committed(self._runtime, self._command_store.requeue, row.id, "interrupted")
         await self._post_reply_actions.log_interrupted()
 

@@ -1,0 +1,141 @@
+"""One commit for two steps: a Command is stored as running if its handler is free."""
+
+import asyncio
+import sqlite3
+
+import pytest
+
+from agent.handlers.results import Finished
+
+
+@pytest.fixture
+def deliver(pipeline, factories):
+    """Deliver a message to a module while dispatcher and receiver run."""
+    modem = factories.modem(pipeline)
+    numbers = iter(range(1, 60))
+
+    async def deliver(text, **fields):
+        number = next(numbers)
+        modem.store_message(number, text, second=number, announce=True, **fields)
+        await pipeline.advance(1)
+
+    return deliver
+
+
+async def test_command_is_stored_as_running_if_its_handler_is_free(pipeline, deliver):
+    """There is one commit before the handler starts, and the delete of its slot comes after the start."""
+    async with pipeline.run_dispatcher() as dispatcher, pipeline.run_receiver(dispatcher=dispatcher):
+        pipeline.call_log.clear()
+        await deliver("led on")
+        kinds = [what for what, *_ in pipeline.call_log]
+    assert kinds == ["read", "commit", "run", "commit", "delete"]
+    assert pipeline.runner.runs == [("led", "led on", 1)]
+    assert pipeline.query_column("SELECT attempts FROM commands") == [1]
+    events = [event.kind for event in pipeline.events]
+    assert events.index("received") < events.index("running") < events.index("done")
+
+
+@pytest.mark.parametrize("earlier", ["led slow", "pump slow"])
+async def test_handler_of_another_running_command_is_no_obstacle(pipeline, deliver, earlier):
+    """A Command waits for its own handler only, and then starts in the order of arrival."""
+    release = asyncio.Event()
+
+    async def wait(_command):
+        await release.wait()
+        return Finished("late")
+
+    pipeline.runner.plan(earlier.split()[0], wait)
+    async with pipeline.run_dispatcher() as dispatcher, pipeline.run_receiver(dispatcher=dispatcher):
+        await deliver(earlier)
+        await deliver("led on")
+        expected = "running" if earlier == "pump slow" else "received"
+        assert pipeline.query_column("SELECT state FROM commands WHERE id = 2")[0] in {expected, "done"}
+        assert (("led", "led on", 1) in pipeline.runner.runs) is (earlier == "pump slow")
+        release.set()
+        await pipeline.advance(1)
+    assert [text for _, text, _ in pipeline.runner.runs] == [earlier, "led on"]
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [({"max_age_s": 60.0}, "led on"), ({}, "unknown word"), ({}, "")],
+    ids=["expired", "no handler", "empty"],
+)
+async def test_command_that_no_handler_runs_is_never_running(pipeline, deliver, config, text):
+    """It goes through the state `received`, so an interruption finds nothing that ran."""
+    pipeline.clock_error_s = 0.0
+    states = []
+    async with (
+        pipeline.run_dispatcher(config=config) as dispatcher,
+        pipeline.run_receiver(dispatcher=dispatcher),
+    ):
+        pipeline.runner.plan("led", lambda _command: states.append("ran"))
+        await deliver(text, **({"minute": 1} if config else {}))
+    assert pipeline.query_column("SELECT attempts FROM commands") == [0]
+    assert pipeline.events_of_kind("running") == []
+
+
+async def test_stopping_agent_stores_a_command_for_the_next_start(pipeline, deliver):
+    """After `stop` no Command is stored as running."""
+    async with pipeline.run_dispatcher() as dispatcher, pipeline.run_receiver(dispatcher=dispatcher):
+        dispatcher.stop()
+        await deliver("led on")
+        assert pipeline.command_states() == ["received"]
+    assert pipeline.runner.runs == []
+
+
+async def test_stop_between_commit_and_start_requeues_the_command(pipeline, deliver):
+    """A Command whose handler was never entered is not interrupted: it does not count as an attempt."""
+    async with pipeline.run_dispatcher() as dispatcher:
+        choose_start = dispatcher.choose_start
+
+        def choose_and_stop(*args, **options):
+            start = choose_start(*args, **options)
+            dispatcher.stop()
+            return start
+
+        dispatcher.choose_start = choose_and_stop
+        async with pipeline.run_receiver(dispatcher=dispatcher):
+            await deliver("led on")
+    assert pipeline.command_states() == ["received"]
+    assert pipeline.query_column("SELECT attempts FROM commands") == [0]
+
+
+async def test_commit_that_failed_and_is_on_the_disk_starts_the_handler_once(pipeline, deliver):
+    """The Command is running in the journal and nothing has started it: it runs, as its first attempt."""
+    async with pipeline.run_dispatcher() as dispatcher, pipeline.run_receiver(dispatcher=dispatcher):
+        execute = pipeline.journal.execute
+        open_file = pipeline.journal._open_file
+        failures = iter(["COMMIT", "open"])
+
+        def fail_to_open(path):
+            if next(failures, None):
+                raise sqlite3.OperationalError("unable to open database file")
+            return open_file(path)
+
+        pipeline.journal._open_file = fail_to_open
+
+        def fail_after_commit(query, values=()):
+            result = execute(query, values)
+            if query == "COMMIT" and next(failures, None):
+                pipeline.fail_queries("BEGIN", 1)
+                execute("BEGIN IMMEDIATE")
+            return result
+
+        pipeline.journal.execute = fail_after_commit
+        await deliver("led on")
+        await pipeline.advance(30)
+    assert pipeline.runner.runs == [("led", "led on", 1)]
+    assert pipeline.command_states() == ["done"]
+    assert pipeline.query_column("SELECT attempts FROM commands") == [1]
+
+
+async def test_burst_runs_in_the_order_of_arrival(pipeline, factories):
+    """The first Command starts with its commit, the others follow one by one."""
+    modem = factories.modem(pipeline)
+    async with pipeline.run_dispatcher() as dispatcher, pipeline.run_receiver(dispatcher=dispatcher):
+        for number in range(1, 6):
+            modem.store_message(number, f"led {number}", second=number, announce=True)
+        await pipeline.advance(2)
+    assert [text for _, text, _ in pipeline.runner.runs] == [f"led {number}" for number in range(1, 6)]
+    assert pipeline.command_states() == ["done"] * 5
