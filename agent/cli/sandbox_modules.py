@@ -154,7 +154,7 @@ def log_bytes_to(box: Sandbox, target: str) -> None:
     except OSError as error:
         exit_with_errors(f"--log-bytes {target}: {error.strerror}")
     log = ByteLog(file, box.clock.now, warn)
-    box.add_line_observer(lambda sim, direction, data: log.write(sim.unique_name, direction, data))
+    box.records.add_line_observer(lambda sim, direction, data: log.write(sim.unique_name, direction, data))
 
 
 def print_faults() -> None:

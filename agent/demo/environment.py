@@ -131,7 +131,7 @@ async def run_environment(
             clock=SandboxClock(lambda: datetime.now(UTC)),
             rng=random.Random(),  # noqa: S311  (the SIDs of a simulation are not secret)
         )
-        sandbox.add_observer(lambda sim, event: observe(sim.unique_name if sim else "", event))
+        sandbox.records.add_observer(lambda sim, event: observe(sim.unique_name if sim else "", event))
         server = SandboxServer(sandbox, listen)
         await server.start()
         stack.push_async_callback(server.stop)

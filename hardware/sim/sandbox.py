@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -19,19 +17,18 @@ from typing import TYPE_CHECKING
 
 import pdu
 from hardware import profile
-from hardware.sim.callbacks.record import CallbackState
 from hardware.sim.callbacks.sender import CallbackSender
 from hardware.sim.callbacks.status import StatusNotifier
 from hardware.sim.client_activity import ClientActivity, SettleTimes
-from hardware.sim.fault_spec import FAULT_DESCRIPTIONS
 from hardware.sim.module.module import SimulatedModule
 from hardware.sim.module.ports import LineDirection, ModulePorts
 from hardware.sim.module.pty import Pty
 from hardware.sim.module.uart import UartLink
-from hardware.sim.network.events import EventReporter, NetworkEvent, NetworkEventKind
+from hardware.sim.network.events import EventReporter, NetworkEventKind
 from hardware.sim.network.network import SEARCHING, SimulatedNetwork
 from hardware.sim.network.subscriber_queue import NetworkTiming
 from hardware.sim.sandbox_faults import SimFaults
+from hardware.sim.sandbox_records import SandboxRecords
 from hardware.sim.sandbox_sim import (
     DEFAULT_SIMS,
     SandboxSim,
@@ -50,23 +47,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from hardware.sim.callbacks.record import Callback
     from hardware.sim.callbacks.sender import CallbackClient, CallbackRules
     from hardware.sim.sandbox_clock import SandboxClock
     from hardware.sim.service.resource import CommandResource
     from hardware.sim.service.service import CommandService
 
-MAX_EVENTS = 1000
-"""Number of the latest events that are kept for later requests."""
-
 DEFAULT_TIMING = NetworkTiming(part_gap_s=0.2)
 """A gap between the parts of a long message, as there is in every real network."""
-
-SandboxObserver = Callable[[SandboxSim | None, NetworkEvent], None]
-"""Gets each event with its SIM, None if it concerns no single SIM."""
-SandboxLineObserver = Callable[[SandboxSim, LineDirection, bytes], None]
-CallbackObserver = Callable[["Callback"], None]
-SandboxStatusObserver = Callable[["CommandResource"], None]
 
 
 class Sandbox:
@@ -95,8 +82,8 @@ class Sandbox:
         self.clock = clock
         self.activity = ClientActivity(self._is_client_awaited)
         """Input and output of the ports; a server adds that of its clients."""
-        self.events: deque[tuple[int, SandboxSim | None, NetworkEvent]] = deque(maxlen=MAX_EVENTS)
-        """The latest events, each with its number, counted from 1."""
+        self.records = SandboxRecords(clock.now, self.sims)
+        """The latest events, and the observers."""
         self.specs = tuple(sims)
         """The SIMs of each start."""
         self._link_dir = link_dir
@@ -109,13 +96,7 @@ class Sandbox:
         self._network: SimulatedNetwork | None = None
         self._account: ServiceAccount | None = None
         self._callbacks: CallbackSender | None = None
-        self._observers: list[SandboxObserver] = []
-        self._line_observers: list[SandboxLineObserver] = []
-        self._callback_observers: list[CallbackObserver] = []
-        self._status_observers: list[SandboxStatusObserver] = []
-        self._by_imsi: dict[str, SandboxSim] = {}
         self._by_sid: dict[str, SandboxSim] = {}
-        self._event_count = 0
 
     @property
     def account_sid(self) -> str:
@@ -178,13 +159,12 @@ class Sandbox:
         if self._callbacks is not None:
             self._callbacks.reset()
         self.clock.reset()
-        self.events.clear()
+        self.records.events.clear()
         self._make_network()
         for index, spec in enumerate(self.specs):
             await self._add_sim(index, spec, previous[spec.name])
         self._notify_of_statuses()
-        now = self.clock.now()
-        self._record_event(NetworkEvent(kind=NetworkEventKind.RESET, at=now, imsi=""))
+        self.records.report(NetworkEventKind.RESET, "")
 
     async def stop(self) -> None:
         """Power the modules off and remove the links; does nothing if the sandbox is not started."""
@@ -197,14 +177,14 @@ class Sandbox:
 
     def _make_network(self) -> None:
         now = self.clock.now
-        events = EventReporter(now, self._record_event)
+        events = EventReporter(now, self.records.record_event)
         self._network = SimulatedNetwork(
             self.clock, now, events, timing=self._timing, rng=self.make_generator()
         )
         self.rules = replace(self._initial_rules)
         self._account = ServiceAccount(self._network, now, self._rng, events, self.rules)
         for service in self.services.values():
-            service.add_status_observer(self._record_status)
+            service.add_status_observer(self.records.record_status)
 
     def make_generator(self) -> random.Random:
         """Return a generator of its own for one part, so that the parts do not change each other's draws."""
@@ -215,7 +195,7 @@ class Sandbox:
             sim.module.faults.clear()
             sim.module.power_off()
         self.sims.clear()
-        self._by_imsi.clear()
+        self.records.sims_by_imsi.clear()
         self._by_sid.clear()
         if self._network is not None:
             self._network.close()
@@ -232,7 +212,7 @@ class Sandbox:
             wall_clock=self.clock.now,
             rng=self._rng,
             secret=self.token,
-            observe=self._record_callback,
+            observe=self.records.record_callback,
             rules=rules,
         )
         self._notify_of_statuses()
@@ -288,7 +268,7 @@ class Sandbox:
         module.faults.port = ports
         for answer in spec.answers:
             module.context.answers.add(answer)
-        module.faults.on_triggered = partial(self._record_module_fault, spec.name)
+        module.faults.on_triggered = partial(self.records.record_module_fault, spec.name)
         sim = SandboxSim(
             spec=spec,
             sid=sid,
@@ -299,7 +279,7 @@ class Sandbox:
             faults=SimFaults(module.faults, self.network.faults_of(sim_card.imsi)),
         )
         self.sims[spec.name] = sim
-        self._by_imsi[sim_card.imsi] = sim
+        self.records.sims_by_imsi[sim_card.imsi] = sim
         self._by_sid[sid] = sim
         receive = module.receive
         if uart is not None:
@@ -312,82 +292,22 @@ class Sandbox:
             ports.restart(receive)
         module.power_on()
 
-    # Events
-
-    def add_observer(self, observer: SandboxObserver) -> None:
-        """Call `observer` with each network event from now on."""
-        self._observers.append(observer)
-
-    def add_line_observer(self, observer: SandboxLineObserver) -> None:
-        """Call `observer` with the bytes on the line of each module from now on, in order."""
-        self._line_observers.append(observer)
-
-    def add_callback_observer(self, observer: CallbackObserver) -> None:
-        """Call `observer` with each callback from now on, when it is created and after each try."""
-        self._callback_observers.append(observer)
-
-    def add_status_observer(self, observer: SandboxStatusObserver) -> None:
-        """Call `observer` with each Command whose status changes, and each message from a SIM."""
-        self._status_observers.append(observer)
-
-    def _record_status(self, resource: CommandResource) -> None:
-        for observer in self._status_observers:
-            observer(resource)
-
     def _record_bytes(self, name: str, direction: LineDirection, data: bytes) -> None:
         if direction is not LineDirection.UNHEARD:
             self.activity.note()
-        sim = self.sims.get(name)
-        if sim is not None:  # else the sandbox has stopped
-            for observer in self._line_observers:
-                observer(sim, direction, data)
-
-    def _record_event(self, event: NetworkEvent) -> None:
-        sim = self._by_imsi.get(event.imsi)
-        if sim is None and event.imsi:  # the sandbox is stopping
-            return
-        self._event_count += 1
-        self.events.append((self._event_count, sim, event))
-        for observer in self._observers:
-            observer(sim, event)
-
-    def report(self, kind: NetworkEventKind, note: str, sim_name: str | None = None) -> None:
-        """Record an event that is no step of a message, of one SIM or of none."""
-        sim = self.sims.get(sim_name or "")
-        imsi = sim.sim_card.imsi if sim else ""
-        self._record_event(NetworkEvent(kind=kind, at=self.clock.now(), imsi=imsi, note=note))
-
-    def _record_module_fault(self, sim_name: str, name: str) -> None:
-        self.report(NetworkEventKind.FAULT, f"{name}: the module {FAULT_DESCRIPTIONS[name]}", sim_name)
-
-    def _record_callback(self, callback: Callback) -> None:
-        for observer in self._callback_observers:
-            observer(callback)
-        if callback.state is CallbackState.WAITING and not callback.tries:
-            return
-        note = f"{callback.number}: {callback.method} {callback.url.text}, "
-        if callback.state is CallbackState.NOT_SENT:
-            kind, note = NetworkEventKind.CALLBACK_NOT_SENT, note + callback.note
-        elif callback.state is CallbackState.ACCEPTED:
-            kind, note = NetworkEventKind.CALLBACK_ACCEPTED, note + callback.tries[-1].outcome
-        else:
-            follows = "another try follows" if callback.state is CallbackState.WAITING else "no further try"
-            kind, note = NetworkEventKind.CALLBACK_FAILED, f"{note}{callback.tries[-1].outcome}; {follows}"
-        self._record_event(
-            NetworkEvent(kind=kind, at=self.clock.now(), imsi=callback.imsi, sid=callback.sid, note=note)
-        )
+        self.records.record_bytes(name, direction, data)
 
     # Time
 
     def freeze_clock(self) -> None:
         """Stop the time of the sandbox."""
         self.clock.freeze()
-        self.report(NetworkEventKind.CLOCK, "frozen")
+        self.records.report(NetworkEventKind.CLOCK, "frozen")
 
     def resume_clock(self) -> None:
         """Let the time go on; raises ClockIsMoving."""
         self.clock.resume()
-        self.report(NetworkEventKind.CLOCK, "running")
+        self.records.report(NetworkEventKind.CLOCK, "running")
 
     async def pass_time(
         self, limit_s: float, *, until_idle: bool = False, settle_times: SettleTimes | None = None
@@ -395,7 +315,7 @@ class Sandbox:
         """Let time pass as `SandboxClock.run` does, with pauses for clients; raises ClockIsMoving."""
         begin, times = self.clock.now(), settle_times or SettleTimes()
         moments = await self.clock.run(limit_s, lambda: self.activity.settle(times), until_idle=until_idle)
-        self.report(NetworkEventKind.CLOCK, f"moved by {self.clock.now() - begin}")
+        self.records.report(NetworkEventKind.CLOCK, f"moved by {self.clock.now() - begin}")
         return moments
 
     def _is_client_awaited(self) -> bool:

@@ -51,7 +51,7 @@ class LocalSandbox:
             clock=SandboxClock(lambda: datetime.now(UTC)),
             rng=random.Random(),  # noqa: S311  (the SIDs of a simulation are not secret)
         )
-        sandbox.add_line_observer(self._note_line)
+        sandbox.records.add_line_observer(self._note_line)
         # The delays of the services between two tries would only be waited for.
         rules = CallbackRules(retry_delays_s=(0.05, 0.1, 0.2))
         server = SandboxServer(sandbox, ("127.0.0.1", 0), callback_rules=rules, is_open=self.options.is_open)
@@ -176,7 +176,9 @@ class LocalSandbox:
 
         def describe() -> dict[str, list[str]]:
             return {
-                "events of the sandbox": [describe_event(sim, event) for _, sim, event in sandbox.events],
+                "events of the sandbox": [
+                    describe_event(sim, event) for _, sim, event in sandbox.records.events
+                ],
                 "serial ports of the sandbox (> to the module, < from it)": list(self._lines),
                 "callbacks of the sandbox": [describe_callback(each) for each in sandbox.callbacks.records],
             }

@@ -25,9 +25,9 @@ class SandboxThread:
         self.changed = ChangeSignal()
         """Notified, on the event loop, of all that a test may wait for."""
         self._thread = LoopThread()
-        self.sandbox.add_observer(lambda _sim, _event: self.changed.notify())
-        self.sandbox.add_callback_observer(lambda _callback: self.changed.notify())
-        self.sandbox.add_status_observer(lambda _resource: self.changed.notify())
+        self.sandbox.records.add_observer(lambda _sim, _event: self.changed.notify())
+        self.sandbox.records.add_callback_observer(lambda _callback: self.changed.notify())
+        self.sandbox.records.add_status_observer(lambda _resource: self.changed.notify())
 
     def start(self) -> None:
         """Start the server; raises SandboxUnavailable, and leaves nothing behind then."""

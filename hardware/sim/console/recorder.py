@@ -83,10 +83,10 @@ class ConsoleRecorder:
         """Parts from a SIM that the service centre has accepted, by IMSI, until their message arrives."""
         self.agents: dict[str, AgentReporter] = {}
         """The agents that report, by name."""
-        sandbox.add_observer(self._record_event)
-        sandbox.add_callback_observer(self._record_callback)
-        sandbox.add_line_observer(self._record_octets)
-        sandbox.add_status_observer(self._record_status)
+        sandbox.records.add_observer(self._record_event)
+        sandbox.records.add_callback_observer(self._record_callback)
+        sandbox.records.add_line_observer(self._record_octets)
+        sandbox.records.add_status_observer(self._record_status)
 
     def reset(self) -> None:
         """Forget the messages that are not answered."""

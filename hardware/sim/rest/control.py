@@ -93,7 +93,7 @@ class ControlRoutes:
         after = parameters.parse_after(request)
         events = [
             {"event": number, **_event_json(sim, event)}
-            for number, sim, event in self._sandbox.events
+            for number, sim, event in self._sandbox.records.events
             if number > after
         ]
         return web.json_response({"events": events})

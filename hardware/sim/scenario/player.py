@@ -150,7 +150,7 @@ class ScenarioRun:
         self._report(None, f"scenario {what}: {title}" if title else f"scenario {what}")
 
     def _report(self, name: str | None, note: str) -> None:
-        self._sandbox.report(NetworkEventKind.SCENARIO, note, name)
+        self._sandbox.records.report(NetworkEventKind.SCENARIO, note, name)
 
 
 class ScenarioPlayer:

@@ -93,8 +93,10 @@ class Modules:
             timing=NetworkTiming(transit_s=0.0, alert_delay_s=0.0),
         )
         self._lines = {name: Line() for name in sims}
-        self._sandbox.add_line_observer(lambda sim, way, data: self._lines[sim.unique_name].record(way, data))
-        self._sandbox.add_observer(self._on_event)
+        self._sandbox.records.add_line_observer(
+            lambda sim, way, data: self._lines[sim.unique_name].record(way, data)
+        )
+        self._sandbox.records.add_observer(self._on_event)
 
     async def serve(self):
         await self._sandbox.start()

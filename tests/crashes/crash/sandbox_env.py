@@ -36,7 +36,7 @@ def build_sandbox_env(folder, service="programmable-wireless", *, seed=7, sim=()
         **sandbox_options,
     )
     env = SandboxEnv(sandbox, folder, service)
-    sandbox.add_observer(env.on_network_event)
+    sandbox.records.add_observer(env.on_network_event)
     return env
 
 

@@ -54,17 +54,17 @@ async def test_reset_forgets_what_has_happened(sandbox):
     assert sandbox.account.sims["/supersim"].fetch("super-sim").status == "active"
     assert sandbox.account.fleets.fetch("default").webhooks["SmsCommands"].url is None
     assert list(sandbox.callbacks.records) == []
-    assert sandbox.events[-1][2].kind is NetworkEventKind.RESET
+    assert sandbox.records.events[-1][2].kind is NetworkEventKind.RESET
 
 
 async def test_reset_keeps_identity(sandbox):
     """SIDs and links stay, and the numbers of events go on: a follower sees that it has begun anew."""
     before = [(sim.sid, str(sim.link), sim.sim_card.imsi) for sim in sandbox.sims.values()]
     create(sandbox)
-    last = sandbox.events[-1][0]
+    last = sandbox.records.events[-1][0]
     await sandbox.reset()
     assert [(sim.sid, str(sim.link), sim.sim_card.imsi) for sim in sandbox.sims.values()] == before
-    assert sandbox.events[0][0] > last
+    assert sandbox.records.events[0][0] > last
 
 
 async def test_open_port_survives_and_gets_nothing_old(sandbox, open_port):

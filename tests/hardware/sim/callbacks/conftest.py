@@ -38,7 +38,7 @@ async def server(tmp_path):
 def wait_until(server):
     """Return a function that waits for a condition, which is checked at each event of the sandbox."""
     changed = asyncio.Event()
-    server.sandbox.add_observer(lambda _sim, _event: changed.set())
+    server.sandbox.records.add_observer(lambda _sim, _event: changed.set())
 
     async def until(condition):
         async with asyncio.timeout(10):
@@ -76,7 +76,7 @@ async def http(server, sandbox):
 def send_from_sim(sandbox, wait_until):
     """Return a function that lets the module of a SIM send a text or octets."""
     originated = []
-    sandbox.add_observer(lambda _sim, event: originated.append(event.kind == "originated"))
+    sandbox.records.add_observer(lambda _sim, event: originated.append(event.kind == "originated"))
 
     async def send(name, number, content):
         module = sandbox.find_sim(name).module

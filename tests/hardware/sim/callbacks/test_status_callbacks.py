@@ -163,7 +163,7 @@ async def test_tries_are_visible(http, sandbox, receiver, wait_until):
     assert (await http("GET", "/sandbox/callbacks?after=x"))[0] == 400
     assert (await http("GET", "/sandbox/callbacks/2"))[0] == 404
     assert (await http("GET", "/sandbox/callbacks/x"))[0] == 404
-    events = [event for _, _, event in sandbox.events if event.kind.startswith("callback")]
+    events = [event for _, _, event in sandbox.records.events if event.kind.startswith("callback")]
     assert [(str(event.kind), event.sid, event.note) for event in events] == [
         ("callback_failed", made["sid"], f"1: POST {receiver.url}, answered 500; another try follows"),
         ("callback_accepted", made["sid"], f"1: POST {receiver.url}, answered 200"),
@@ -177,8 +177,8 @@ async def test_stranger_is_not_called(http, sandbox, wait_until):
     form = {"Sim": "super-sim", "Payload": "x", "CallbackUrl": "http://blahblah.com/go"}
     status, _ = await http("POST", SUPER_SIM, form)
     assert status == 201
-    await wait_until(lambda: any(event.kind == "callback_not_sent" for _, _, event in sandbox.events))
-    (event, *_) = [event for _, _, event in sandbox.events if event.kind == "callback_not_sent"]
+    await wait_until(lambda: any(event.kind == "callback_not_sent" for _, _, event in sandbox.records.events))
+    (event, *_) = [event for _, _, event in sandbox.records.events if event.kind == "callback_not_sent"]
     assert "--allow-callback blahblah.com" in event.note
 
 

@@ -57,7 +57,7 @@ def sandbox(server):
 def wait_until(sandbox):
     """Return a function that waits for a condition, which is checked at each network event."""
     changed = asyncio.Event()
-    sandbox.add_observer(lambda _sim, _event: changed.set())
+    sandbox.records.add_observer(lambda _sim, _event: changed.set())
 
     async def until(condition):
         async with asyncio.timeout(10):

@@ -30,7 +30,9 @@ async def kinds(sandbox, wait_until):
     await wait_until(
         lambda: all(sandbox.network.is_reachable(sim.sim_card.imsi) for sim in sandbox.sims.values())
     )
-    return lambda sid: [(str(event.kind), event.at) for _, _, event in sandbox.events if event.sid == sid]
+    return lambda sid: [
+        (str(event.kind), event.at) for _, _, event in sandbox.records.events if event.sid == sid
+    ]
 
 
 async def test_state_and_moves(http, move):

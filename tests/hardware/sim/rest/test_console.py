@@ -96,7 +96,7 @@ async def test_slow_reader_delays_nobody(http, server, open_stream):
     stream = await open_stream()
     for _ in range(10):
         for _ in range(1000):  # in all more than the buffers of a socket hold
-            server.sandbox._record_bytes("super-sim", LineDirection.FROM_MODULE, b"x" * 1000)
+            server.sandbox.records.record_bytes("super-sim", LineDirection.FROM_MODULE, b"x" * 1000)
         await stream.until("port")
     await http.post("/supersim/v1/SmsCommands", Sim="super-sim", Payload="ping")
     assert (await stream.until("commands"))[0]["body"] == "ping"

@@ -23,7 +23,7 @@ async def wait_until_reachable(sandbox, wait_until):
 
 
 def kinds(sandbox, sid=None):
-    return [str(event.kind) for _, _, event in sandbox.events if sid in (None, event.sid)]
+    return [str(event.kind) for _, _, event in sandbox.records.events if sid in (None, event.sid)]
 
 
 async def test_server_is_described(http, server):
@@ -67,7 +67,7 @@ async def test_sms_from_any_number(http, sandbox, wait_until):
         1
     ] == {"parts": 2}
     await wait_until(lambda: kinds(sandbox).count("acknowledged") == 6)
-    handed = [(event.number, event.body) for _, _, event in sandbox.events if event.kind == "handed"]
+    handed = [(event.number, event.body) for _, _, event in sandbox.records.events if event.kind == "handed"]
     assert handed[:4] == [
         ("+15557654321", "reboot"),
         ("2936", "{€} ☃"),

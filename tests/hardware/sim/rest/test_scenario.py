@@ -35,7 +35,7 @@ async def test_scenario_is_started_followed_and_stopped(http, sandbox):
     ]
     await http("POST", "/sandbox/clock", json={"until": "idle"})
     assert (await http.get(SCENARIO))[1]["state"] == "over"
-    assert "message ä" in str([event.note for _, _, event in sandbox.events])
+    assert "message ä" in str([event.note for _, _, event in sandbox.records.events])
     again = {"step": [{"action": "command", "text": "x", "every": 1}]}
     assert (await http("POST", SCENARIO, json=again))[1]["state"] == "running"
     assert (await http("DELETE", SCENARIO))[1]["state"] == "stopped"

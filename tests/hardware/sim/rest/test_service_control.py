@@ -165,7 +165,7 @@ async def test_command_that_fails(http, control, sandbox):
     _, found = await http.get(made["url"])
     assert (found["status"], found["error_code"]) == ("failed", 33000)
     assert found["error_message"].endswith(".")
-    assert "handed" not in [event.kind for _, _, event in sandbox.events]
+    assert "handed" not in [event.kind for _, _, event in sandbox.records.events]
     _, made = await http.post(SMS, Sim="super-sim", Payload="x")
     await control("clock", advance=1)
     assert (await http.get(made["url"]))[1]["status"] == "delivered"

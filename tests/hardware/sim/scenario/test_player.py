@@ -44,7 +44,7 @@ class ScenarioBench:
         """Return (seconds, SIM or None, note) of the events of some kinds."""
         return [
             ((event.at - START).total_seconds(), sim.unique_name if sim else None, event.note)
-            for _, sim, event in self.sandbox.events
+            for _, sim, event in self.sandbox.records.events
             if event.kind in kinds
         ]
 
