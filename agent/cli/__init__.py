@@ -21,6 +21,7 @@ _COMMANDS = {
     "inbox": ("agent.cli.inbox", "List the received Commands, or the ignored messages."),
     "outbox": ("agent.cli.outbox", "List the replies and their states."),
     "status": ("agent.cli.status", "Show the state of the running agent and its module."),
+    "signal": ("agent.cli.signal", "Show how well the module receives, to place an antenna."),
     "why": ("agent.cli.why", "Explain one Command: times, attempts, answer, and what to do."),
     "doctor": ("agent.cli.doctor", "Find out what is wrong, and say what to type next."),
     "at": ("agent.cli.at", "Execute one AT command through the running agent."),

@@ -7,11 +7,11 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TextIO
 
 from agent.common.events import escape_unprintable
+from pdu.record import Record
 
 _RESET = "\x1b[0m"
 
@@ -27,8 +27,7 @@ class Style(StrEnum):
     WRONG = "\x1b[31m"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Record):
     """A label and its text, which may be long. A row without a label is a line of its own."""
 
     label: str
@@ -36,8 +35,7 @@ class Row:
     style: Style = Style.PLAIN
 
 
-@dataclass(frozen=True, slots=True)
-class Display:
+class Display(Record):
     """What the output can show."""
 
     columns: int | None = None

@@ -20,8 +20,11 @@ _HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 _QUIT_KEYS = b"qQ\x03\x04"
 
 
-class UserQuit(Exception):  # noqa: N818  (a wish of the user, no error)
-    """The user has typed q or Ctrl-C, or the terminal is gone."""
+class UserQuit(KeyboardInterrupt):
+    """The user has typed q or Ctrl-C, or the terminal is gone.
+
+    An event loop passes KeyboardInterrupt on, and no other exception that a signal handler raises.
+    """
 
 
 class Terminal:

@@ -77,6 +77,8 @@ class ControlApi:
     async def measure_signal(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Query the reception of the module and return what `modem-agent signal` shows."""
         session = self._require_session()
+        if session.awaited_result:
+            raise ControlError(f"the module is asked nothing now: {session.awaited_result}")
         try:
             quality = await session.measure_signal()
         except AtError as error:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from agent.journal.queries import format_row, open_read_only
+from pdu.record import Record
 
 Row = dict[str, Any]
 
@@ -15,15 +16,14 @@ MAX_CANDIDATES = 10
 """SIDs that are listed if the beginning of one fits several."""
 
 
-@dataclass(frozen=True, slots=True)
-class CommandRecord:
+class CommandRecord(Record):
     """A Command with what followed from it; times are seconds since 1970."""
 
     command: Row
     """Its row in ``commands``."""
-    replies: list[Row] = field(default_factory=list)
+    replies: Sequence[Row] = ()
     """Its rows in ``replies``, each with `reports`, the status reports on it."""
-    actions: list[Row] = field(default_factory=list)
+    actions: Sequence[Row] = ()
 
     def to_json(self) -> Row:
         """Return the rows for a JSON document, with times in ISO 8601."""
@@ -37,11 +37,10 @@ class CommandRecord:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class UnknownSid:
+class UnknownSid(Record):
     """What the journal knows of a SID that no stored Command has."""
 
-    candidates: list[str] = field(default_factory=list)
+    candidates: Sequence[str] = ()
     """SIDs that begin so, if there are several."""
     pruned_id: int | None = None
     """The number that the Command had, if only its deduplication entry is left."""
