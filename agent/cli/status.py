@@ -52,6 +52,7 @@ def status(config_path: Path, *, check: bool, watch: bool, as_json: bool) -> Non
     held              why replies wait
     read error        why the module does not let its messages be read
     port conflict     the last traces of another program on the port, since the agent started
+    alarm             the problem for which the program of [alarm] was called, or why that failed
     journal error     why the journal cannot be written, and since when
     volatile          why the journal does not survive a loss of power
     damaged           copies of damaged journals that were set aside

@@ -127,6 +127,7 @@ def _make_trouble_rows(status: Status) -> Iterator[Row]:
         "not done": recovery["not_done"],
         "sending": modem.get("sending"),
         "held": status["held"],
+        "alarm": status.get("alarm"),
         "read error": modem.get("read_error"),
         "port conflict": status["port_conflict"],
         "journal error": status["journal_error"],

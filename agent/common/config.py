@@ -97,6 +97,14 @@ class ControlConfig(Record, kw_only=True):
     socket: Path = Path("/run/modem-agent/control.sock")
 
 
+class AlarmConfig(Record, kw_only=True):
+    """``[alarm]``: the program that is called when Commands cannot be received or answered."""
+
+    command: tuple[str, ...] = ()
+    after_s: Annotated[float, Limits(ge=60)] = 900.0
+    timeout_s: Annotated[float, Limits(gt=0, le=600)] = 30.0
+
+
 class RecoveryConfig(Record, kw_only=True):
     """``[recovery]``: which actions are allowed when the module does not work."""
 
@@ -158,6 +166,7 @@ class Config(Record, kw_only=True):
     handlers: HandlersConfig = HandlersConfig()
     journal: JournalConfig = JournalConfig()
     control: ControlConfig = ControlConfig()
+    alarm: AlarmConfig = AlarmConfig()
     recovery: RecoveryConfig = RecoveryConfig()
     mqtt: MqttConfig = MqttConfig()
     webhook: WebhookConfig = WebhookConfig()
@@ -245,6 +254,7 @@ def parse_config(tables: dict[str, Any], source: str, base_dir: Path = Path("/")
             "that is called with on, off or press"
         )
     errors += _check_program_words(source, "recovery.power_command", config.recovery.power_command)
+    errors += _check_program_words(source, "alarm.command", config.alarm.command)
     if config.recovery.power == "usb" and config.modem.port.startswith("socket://"):
         errors.append(
             f'{source}: recovery.power must be "none", "gpio" or "command" with modem.port '

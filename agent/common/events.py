@@ -56,6 +56,11 @@ class EventKind(StrEnum):
 
     To do: correct what the line names and reload again.
     """
+    ALARM = "alarm"
+    """The program of [alarm] was called, or why that failed.
+
+    To do: nothing if it was called; else correct the program. It is called once for each change.
+    """
     WATCHDOG = "watchdog"
     """A task is past its deadline; systemd is no longer notified and will restart the agent.
 

@@ -156,7 +156,9 @@ class Agent:
                 notify=self._dependencies.notify,
                 on_replaced=components.wake,
             )
+            alarm = [] if components.alarm is None else [components.alarm]
             background = [
+                *(group.create_task(each.run(), name="alarm") for each in alarm),
                 group.create_task(reloader.run(self._reload_requested), name="reload"),
                 group.create_task(maintenance, name="maintenance"),
                 group.create_task(self._run_checks(runtime, components), name="checks"),
@@ -219,6 +221,8 @@ class Agent:
                 runtime.emit(Event(EventKind.WATCHDOG, text))
             logged = overdue
             components.publish_state()
+            if components.alarm is not None:
+                components.alarm.check_soon()
             if not await components.control_server.restore():
                 await self._replace_runtime_directory(components)
             await asyncio.sleep(interval_s or CHECK_INTERVAL_S)

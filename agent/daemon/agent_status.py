@@ -109,6 +109,11 @@ class AgentStatus:
             "overdue": self._runtime.deadlines.overdue(),
         }
 
+    async def examine(self) -> list[Problem]:
+        """Return the problems, after a commit if the last one failed: nothing else may try for hours."""
+        await self._check_journal()
+        return self.find_problems()
+
     def find_problems(self) -> list[Problem]:
         """Return why Commands cannot be received or answered now; empty if they can."""
         problems = self._find_message_problems()

@@ -7,6 +7,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pdu
 from agent.at.client import AtClient
@@ -22,7 +23,9 @@ from agent.daemon.dependencies import Dependencies
 from agent.daemon.session import Session
 from agent.daemon.sim_memory import JournalSimMemory
 from agent.daemon.supervisor import SessionFactory, Supervisor
+from agent.handlers.program import check_program
 from agent.journal.actions import ActionStore
+from agent.journal.alarm import AlarmStore
 from agent.journal.inbox import CommandStore
 from agent.journal.journal import Journal
 from agent.journal.mounts import explain_volatile
@@ -62,6 +65,9 @@ from hardware.port_users import describe_other_holders
 from hardware.power import PowerUnavailable
 from hardware.power_command import CommandPowerSwitch
 from hardware.profile import DriverProfile, ProfileError, load_driver_profile
+
+if TYPE_CHECKING:
+    from agent.daemon.alarm import Alarm
 
 
 class Components:
@@ -153,6 +159,7 @@ class Components:
             dispatcher=self.dispatcher,
             conditions=conditions,
         )
+        self.alarm = self._make_alarm()
         self.control_api = ControlApi(
             runtime=runtime,
             outbox_store=self.outbox_store,
@@ -160,6 +167,7 @@ class Components:
             supervisor=self.supervisor,
             agent_status=self._agent_status,
             on_queued=self._send_state.reply_queued.set,
+            describe_alarm=lambda: "" if self.alarm is None else self.alarm.describe(),
         )
         self.control_server = dependencies.make_control_server(
             config.control.socket,
@@ -199,6 +207,24 @@ class Components:
             return ""
         self.runtime.emit(Event(EventKind.JOURNAL_VOLATILE, text, severity=Severity.WARNING))
         return text
+
+    def _make_alarm(self) -> Alarm | None:
+        """Return the alarm, None if no program is configured."""
+        config = self._config.alarm
+        if not config.command:
+            return None
+        from agent.daemon.alarm import Alarm  # noqa: PLC0415  (few agents have an alarm)
+
+        if problem := check_program(config.command):
+            text = f"alarm.command: {problem}"
+            self.runtime.emit(Event(EventKind.WARNING, text, severity=Severity.WARNING))
+        return Alarm(
+            config=config,
+            runtime=self.runtime,
+            store=AlarmStore(self._journal),
+            find_problems=self._agent_status.examine,
+            run_program=self._handlers.runner.run_program,
+        )
 
     def _make_recovery_executor(self) -> RecoveryExecutor:
         dependencies, config = self._dependencies, self._config.recovery

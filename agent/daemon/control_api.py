@@ -47,8 +47,10 @@ class ControlApi:
         supervisor: Supervisor,
         agent_status: AgentStatus,
         on_queued: Callable[[], None],
+        describe_alarm: Callable[[], str] = lambda: "",
     ) -> None:
-        """`on_queued` is called after a message was queued."""
+        """`on_queued` is called after a message was queued; `describe_alarm` returns a line for `status`."""
+        self._describe_alarm = describe_alarm
         self._db = runtime.db
         self._outbox_store = outbox_store
         self._composer = composer
@@ -72,7 +74,7 @@ class ControlApi:
         session = self._supervisor.connection.session
         if request.get("watch") is True and session is not None:
             session.refresh_status(WATCH_MAX_AGE_S)
-        return await self._agent_status.build()
+        return {**await self._agent_status.build(), "alarm": self._describe_alarm() or None}
 
     async def measure_signal(self, _request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Query the reception of the module and return what `modem-agent signal` shows."""

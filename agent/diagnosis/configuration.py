@@ -70,6 +70,7 @@ def check_settings(path: Path, further_checks: Iterable[SettingCheck]) -> Config
             make_configured_power(settings.recovery, lambda: None, settings.journal.path, _run_nothing)
         except PowerUnavailable as error:
             errors.append(f"{path}: {error}")
+    _check_alarm(path, settings, errors)
     for key, file in (("journal.path", settings.journal.path), ("control.socket", settings.control.socket)):
         if key not in unknown_keys:
             _check_location(f"{path}: {key}", file, report)
@@ -131,6 +132,13 @@ def _check_location(key: str, file: Path, report: ConfigReport) -> None:
         report.errors.append(
             f"{key}: {file} is too long; the path of a socket has at most {_MAX_SOCKET_PATH_BYTES} octets"
         )
+
+
+def _check_alarm(path: Path, settings: Config, errors: list[str]) -> None:
+    from agent.handlers.program import check_program  # noqa: PLC0415  (only if there is one)
+
+    if settings.alarm.command and (problem := check_program(settings.alarm.command)):
+        errors.append(f"{path}: alarm.command: {problem}")
 
 
 async def _run_nothing(_program: Program) -> HandlerResult:

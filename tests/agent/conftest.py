@@ -46,7 +46,8 @@ VIRTUAL_TIME_FILES = {
     *("test_receiver.py", "test_dispatcher.py", "test_sender.py", "test_send_backoff.py"),
     "test_command_forwarder.py",
     "test_merged_commits.py",
-    *("test_session.py", "test_supervisor.py", "test_agent.py", "test_demo.py"),
+    *("test_session.py", "test_supervisor.py", "test_agent.py", "test_demo.py", "test_alarm.py"),
+    *("test_ignored_messages.py", "test_until_idle.py"),
 }
 """Files whose tests run in virtual time."""
 

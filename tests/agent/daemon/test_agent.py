@@ -587,6 +587,7 @@ async def test_status_request(agent_env, pipeline):
         "number": "2936",
         "problems": [],
         "held": "",
+        "alarm": None,
         "port_conflict": None,
         "last_answer": None,
         "sent": {"last_minute": 0, "last_day": 0, "last_30_days": 0},
