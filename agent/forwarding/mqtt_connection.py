@@ -32,7 +32,14 @@ MIN_SESSION_EXPIRY_S = 3600
 """The broker keeps answers for at least this long while the gateway is away."""
 NO_MATCHING_SUBSCRIBERS = 0x10  # MQTT 5.0, 3.4.2.1
 SESSION_TAKEN_OVER = 0x8E  # MQTT 5.0, 3.14.2.1
+UNSPECIFIED_ERROR = 0x80  # also what the library says when the connection just ends
 BAD_LOGIN = (0x86, 0x87)  # MQTT 5.0, 3.2.2.2: bad user name or password, not authorized
+
+CONNECTION_LOST = "the connection was lost"
+ENDED_BEFORE_LOGIN = (
+    "the connection ended before the login: check the port, whether it is one for TLS (mqtts://), "
+    "and whether the broker asks for a client certificate"
+)
 
 
 class ConnectionFailed(Exception):  # noqa: N818  (a state of the network, mostly)
@@ -138,6 +145,11 @@ class MqttConnection:
         info = self._client.publish(f"{self._topic}/command", json.dumps(body), qos=1, properties=properties)
         self._requests[info.mid] = request
 
+    @property
+    def unanswered(self) -> list[int]:
+        """The requests whose Commands the broker has not acknowledged."""
+        return list(self._requests.values())
+
     def acknowledge(self, answer: Answer) -> None:
         """Tell the broker that an answer is committed."""
         self._client.ack(answer.packet_id, answer.qos)
@@ -171,7 +183,7 @@ class MqttConnection:
         except OSError as error:
             raise ConnectionFailed(f"{self.broker}: {describe_network_error(error)}") from None
         if self.fileno() < 0:
-            raise ConnectionFailed(f"{self.broker}: {self.end_reason or 'the connection was lost'}")
+            raise ConnectionFailed(f"{self.broker}: {self.end_reason or CONNECTION_LOST}")
 
     def _has_decrypted_data(self) -> bool:
         pending = getattr(self._client.socket(), "pending", None)
@@ -194,14 +206,16 @@ class MqttConnection:
     def _on_disconnect(
         self, client: paho.Client, data: object, flags: object, code: ReasonCode, properties: object
     ) -> None:
-        self.is_connected = False
+        was_connected, self.is_connected = self.is_connected, False
         if code.value == SESSION_TAKEN_OVER:
             self.end_reason = (
                 f"another client is connected as modem-agent-{self._settings['gateway']}: "
                 "give each gateway its own name, `gateway` in [mqtt]"
             )
         elif not self.end_reason:
-            self.end_reason = "the connection was lost" if code.value in (0, 0x80) else str(code.getName())
+            is_named = code.value not in (0, UNSPECIFIED_ERROR)
+            advice = CONNECTION_LOST if was_connected else ENDED_BEFORE_LOGIN
+            self.end_reason = str(code.getName()) if is_named else advice
 
     def _on_publish(
         self, client: paho.Client, data: object, mid: int, code: ReasonCode, properties: object

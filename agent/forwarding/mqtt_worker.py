@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import select
@@ -20,6 +21,8 @@ NOT_INSTALLED = (
 )
 MIN_RETRY_S, MAX_RETRY_S = 1.0, 120.0
 """Delay before the next attempt to connect: it doubles with each failure."""
+STABLE_AFTER_S = 60.0
+"""A connection that lasted this long did not fail."""
 LOGIN_TIMEOUT_S = 15.0
 """Time for the broker's answer to the login."""
 
@@ -42,17 +45,17 @@ class MqttWorker:
         """Work until the agent ends."""
         failures = 0
         self._handle_messages(self._channel.take_buffered())
-        try:
+        with contextlib.suppress(AgentGone):
             while True:
+                began_at = time.monotonic()
                 was_connected, reason = self._try_connection()
-                failures = 1 if was_connected else failures + 1
+                failures = 1 if time.monotonic() - began_at > STABLE_AFTER_S else failures + 1
+                if was_connected and failures > 1:  # brokers end an older connection without a word
+                    name = self._settings["gateway"]
+                    reason += f"; perhaps another client is called {name}: set gateway in [mqtt]"
                 self._reason = reason
                 self._channel.send("disconnected", reason=reason)
                 self._wait_for(min(MIN_RETRY_S * 2 ** min(failures - 1, 10), MAX_RETRY_S) * self._spread)
-        except AgentGone:
-            if self._connection is not None:
-                self._connection.close()
-            raise
 
     def _try_connection(self) -> tuple[bool, str]:
         """Connect, and work until the connection ends. Return whether there was one, and the reason."""
@@ -79,17 +82,25 @@ class MqttWorker:
                 self._report(connection)
         except (ConnectionFailed, SecretError) as error:
             return was_connected, str(error)
+        except AgentGone:
+            connection.close()
+            raise
         finally:
-            if was_connected:
+            if self._connection is not None:
+                for request in self._connection.unanswered:
+                    self._send_outcome(request, "the connection was lost before the broker acknowledged it")
                 self._connection = None
                 self._answers.clear()
 
     def _wait(self, connection: MqttConnection, timeout_s: float) -> None:
         """Wait for the agent or the broker, and handle what they sent. Raises ConnectionFailed, AgentGone."""
         fd = connection.fileno()
-        sockets: list[WorkerChannel | int] = [self._channel, fd] if fd >= 0 else [self._channel]
-        writable = [fd] if fd >= 0 and connection.wants_write else []
-        readable, *_ = select.select(sockets, writable, [], max(0.0, timeout_s))
+        if fd >= 0:
+            sockets: list[WorkerChannel | int] = [self._channel, fd]
+            writable = [fd] if connection.wants_write else []
+            readable, *_ = select.select(sockets, writable, [], max(0.0, timeout_s))
+        else:  # the library has closed it while it wrote
+            readable = []
         if self._channel in readable:
             self._handle_messages(self._channel.receive_available())
         connection.work()

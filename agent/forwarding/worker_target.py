@@ -62,6 +62,7 @@ class WorkerTarget:
         self._request_ids = itertools.count(1)
         self._pending: dict[int, asyncio.Future[Delivery]] = {}
         self._state: Mapping[str, Any] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     async def run(self, listener: TargetListener) -> None:
         """Keep the process running until cancelled; then stop it within about a second."""
@@ -104,7 +105,7 @@ class WorkerTarget:
 
     async def _run_process(self, listener: TargetListener) -> str:
         """Run one process to its end; return the reason of the end. Raises OSError."""
-        process, ours = _start_process(self._module)
+        self._process, ours = _start_process(self._module)
         reason = "its process has ended"
         reader, self._writer = await asyncio.open_unix_connection(sock=ours, limit=MAX_LINE_BYTES)
         try:
@@ -118,7 +119,7 @@ class WorkerTarget:
         except* (ValueError, KeyError, ConnectionError):
             reason = "its process has failed"
         finally:
-            await self._end_process(process, reader)
+            await self._end_process(self._process, reader)
         return reason
 
     async def _end_process(self, process: subprocess.Popen[bytes], reader: asyncio.StreamReader) -> None:

@@ -36,6 +36,7 @@ PROGRAMS = {
     "qemu-storage-daemon": "qemu-system-common qemu-utils",  # logs disk writes; Debian 12: in the first
     "mkfs.ext4": "e2fsprogs",
     "losetup": "mount",
+    "mosquitto": "mosquitto",  # an MQTT broker that Commands are forwarded to
     "chromium": "chromium",  # opens the console of the sandbox
 }
 """Debian package of each program."""

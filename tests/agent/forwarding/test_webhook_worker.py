@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-import subprocess
 
 import pytest
 from aiohttp import web
@@ -11,6 +10,7 @@ from agent.common.config import WebhookConfig
 from agent.forwarding.targets import worker_settings
 from agent.forwarding.webhook_signature import SigningSecretError, decode_secrets, sign
 from agent.forwarding.webhook_worker import WebhookClient, parse_retry_after
+from certificate import make_certificate
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 MESSAGE = {"id": "HC0123", "text": "led on"}
@@ -186,13 +186,3 @@ async def test_certificate_of_an_unknown_ca_is_explained_and_ca_file_helps(tmp_p
         assert missing["reason"] == f"ca_file {tmp_path}/none.pem cannot be used: No such file or directory"
     finally:
         await runner.cleanup()
-
-
-def make_certificate(folder):
-    """Write cert.pem and key.pem of a server `localhost` that signs for itself."""
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-         "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
-        check=True, capture_output=True,
-    )  # fmt: skip
