@@ -67,7 +67,9 @@ def doctor(config_path: Path, *, sends: bool, bundle: Path | None, draft: Path |
     ModemManager, power        its udev rule; a supply voltage that is too low
     module, SIM, registration  whether they answer, and what each network domain says
     message service, notifications, message store
-    journal, clock, handlers, last error, loopback (with --send)
+    journal, clock, handlers
+    forwarding                 whether the broker of [mqtt] and the server of [webhook] can be reached
+    last error, loopback (with --send)
 
     A running agent is asked, and keeps the port. Otherwise the module is asked directly, and nothing in it is
     changed. What depends on a failed check is skipped. It takes some seconds, up to ten if nothing answers.
@@ -126,6 +128,7 @@ def _make_dependencies(config_path: Path, trace: Any) -> DoctorDependencies:
     from agent.daemon.control_client import send_request
     from agent.diagnosis.configuration import check_handlers, check_settings
     from agent.diagnosis.doctor import DoctorDependencies
+    from agent.diagnosis.forwarding_checks import ForwardingFacts
     from agent.diagnosis.system_facts import explain_unit, read_unit
     from hardware.port_users import find_user
 
@@ -149,6 +152,10 @@ def _make_dependencies(config_path: Path, trace: Any) -> DoctorDependencies:
         has_pin=lambda config: config.modem.pin_file is not None or _exists(device.sim_pin_file),
         wall_clock=time.time,
         describe_unit=lambda: explain_unit(device.unit, read_unit(device.unit)),
+        forwarding=ForwardingFacts(
+            may_use_network=lambda: not device.is_installed or device.network_drop_in.exists(),
+            find_credential=lambda name: file if _exists(file := device.credential_file(name)) else None,
+        ),
         agent_user=find_user(SERVICE_USER, PORT_GROUP),
         trace=trace,
     )

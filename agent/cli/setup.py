@@ -80,14 +80,16 @@ def setup(
         if remove:
             _remove(device, purge=purge, yes=yes, dry_run=dry_run)
             return
+        from agent.installation.config_edit import get_key, set_keys
+
         current = _read_config(device)
         port, is_ready = _choose_port(device, port, current, yes=yes)
         service = _choose_service(service, current, is_new=not device.config_file.exists(), yes=yes)
-        if network is None and port.startswith("socket://"):
+        forwards = get_key(current, "mqtt", "broker") or get_key(current, "webhook", "url")
+        if network is None and (forwards or port.startswith("socket://")):
             network = True
         elif network is None and not yes and not device.network_drop_in.exists():
             network = click.confirm("Do your handlers use the network?", default=False) or None
-        from agent.installation.config_edit import set_keys
 
         keys = {("modem", "port"): port, ("service", "name"): service, **device.config_keys()}
         text = set_keys(current, keys, str(device.config_file))

@@ -56,7 +56,9 @@ def check_settings(path: Path, further_checks: Iterable[SettingCheck]) -> Config
         errors += error.errors
         report = ConfigReport(*_load_valid_part(path), errors)
     settings, unknown_keys = report.settings, report.unknown_keys
-    for check in further_checks:
+    from agent.diagnosis.forwarding_checks import check_forwarding_files  # noqa: PLC0415  (TLS is large)
+
+    for check in (*further_checks, check_forwarding_files):
         try:
             check(path, settings)
         except ConfigError as error:

@@ -26,6 +26,7 @@ from agent.daemon.supervisor import FailedPart
 from agent.diagnosis.agent_exchange import AgentExchange, AgentRequest
 from agent.diagnosis.configuration import ConfigReport, HandlerReport
 from agent.diagnosis.finding import MODULE_CHECKS, Check, Finding, Level, skip
+from agent.diagnosis.forwarding_checks import ForwardingFacts, check_forwarding
 from agent.diagnosis.journal_checks import DiskReader, check_clock, check_journal
 from agent.diagnosis.last_error import LOG_STEP, check_last_error
 from agent.diagnosis.loopback import check_loopback
@@ -69,6 +70,7 @@ class DoctorDependencies:
     """Returns seconds since 1970."""
     describe_unit: Callable[[], str]
     """Returns why the service does not run, as a sentence; "" if it does, or is not installed."""
+    forwarding: ForwardingFacts = field(default_factory=ForwardingFacts)
     agent_user: SystemUser | None = None
     root: Path = Path("/")
     mountinfo: Path = MOUNTINFO
@@ -131,6 +133,7 @@ class Doctor:
         )
         yield check_clock(config.journal.path, self._use.wall_clock(), self.result.answers.clock)
         yield _judge_handlers(await self._use.check_handlers(config))
+        yield check_forwarding(config, self._use.forwarding, [] if status is None else status["problems"])
         yield check_last_error(status, self._use.describe_unit(), config.journal.path)
         if not self._sends:
             yield Finding(Check.LOOPBACK, Level.SKIPPED, "--send sends a message to the service")

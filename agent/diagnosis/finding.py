@@ -39,6 +39,7 @@ class Check(StrEnum):
     JOURNAL = "journal"
     CLOCK = "clock"
     HANDLERS = "handlers"
+    FORWARDING = "forwarding"
     LAST_ERROR = "last error"
     LOOPBACK = "loopback"
 

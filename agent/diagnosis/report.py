@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.diagnosis.doctor import Examination
-from agent.diagnosis.finding import Finding
+from agent.diagnosis.finding import Check, Finding
 from agent.journal.queries import JournalUnreadable, fetch_newest
 
 MAX_ROWS = 200
@@ -26,19 +26,31 @@ _TABLES = {
 }
 """Queries without the texts, the octets and the numbers of messages."""
 
+_NAMES_OF_PLACES = {
+    *(("mqtt", key) for key in ("broker", "gateway", "base_topic", "user")),
+    *(("webhook", key) for key in ("url", "gateway")),
+}
+"""Keys of agent.toml whose values may name a person or a place."""
+
 
 def make_documents(
     findings: list[Finding], examination: Examination, facts: dict[str, Any]
 ) -> dict[str, object]:
     """Return the documents by name, as JSON values that are not masked yet."""
     documents: dict[str, object] = {
-        "findings": [finding.to_json() for finding in findings],
+        "findings": [
+            # What it says of forwarding contains the addresses.
+            finding.to_json()
+            if finding.check is not Check.FORWARDING
+            else {"check": finding.check, "level": finding.level}
+            for finding in findings
+        ],
         "system": facts,
         "status": examination.status,
     }
     if examination.config is not None:
         documents["configuration"] = {
-            name: {key: _to_json(value) for key, value in table.as_dict().items()}
+            name: {key: _to_json(name, key, value) for key, value in table.as_dict().items()}
             for name, table in examination.config.tables().items()
         }
         documents["journal"] = read_rows(examination.config.journal.path)
@@ -63,5 +75,7 @@ def read_rows(journal: Path) -> dict[str, object]:
     return found
 
 
-def _to_json(value: object) -> object:
+def _to_json(table: str, key: str, value: object) -> object:
+    if value and (table, key) in _NAMES_OF_PLACES:
+        return "set"
     return str(value) if isinstance(value, Path) else value

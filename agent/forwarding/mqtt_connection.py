@@ -85,7 +85,6 @@ class MqttConnection:
             reconnect_on_failure=False,
             manual_ack=True,
         )
-        client.connect_timeout = CONNECT_TIMEOUT_S
         if self._url.scheme.startswith("ws"):
             client.ws_set_options(path=unquote(self._url.path) or "/")
         if self._url.scheme in ("mqtts", "wss"):
@@ -104,8 +103,9 @@ class MqttConnection:
         """The URL of the broker."""
         return str(self._settings["broker"])
 
-    def open(self) -> None:
+    def open(self, timeout_s: float = CONNECT_TIMEOUT_S) -> None:
         """Connect, and send the request to log in. Raises ConnectionFailed."""
+        self._client.connect_timeout = timeout_s
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = max(MIN_SESSION_EXPIRY_S, int(self._settings["reply_timeout_s"]))
         host, port = self._url.hostname, self._url.port or DEFAULT_PORTS[self._url.scheme]
@@ -158,8 +158,12 @@ class MqttConnection:
         """Say that the gateway is away, and disconnect."""
         if self.is_connected:
             self._publish_retained("availability", "offline")
-            self._client.disconnect()
-            self._client.loop_write()
+            self.leave()
+
+    def leave(self) -> None:
+        """Disconnect."""
+        self._client.disconnect()
+        self._client.loop_write()
 
     # For the loop of the process
 

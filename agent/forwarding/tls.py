@@ -15,8 +15,11 @@ def make_tls_context(settings: Mapping[str, Any]) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=settings["ca_file"])
         if settings["certificate_file"]:
             context.load_cert_chain(settings["certificate_file"], settings["key_file"])
-    except OSError as error:  # also SSLError: a file is no PEM, or the key belongs to another certificate
+    except OSError as error:  # also SSLError
         names = [name for name in ("ca_file", "certificate_file", "key_file") if settings[name]]
         files = " or ".join(f"{name} {settings[name]}" for name in names)
-        raise SecretError(f"{files} cannot be used: {error.strerror or error}") from None
+        why = error.strerror or str(error)
+        if isinstance(error, ssl.SSLError):
+            why = "not in PEM form, or the key of another certificate"
+        raise SecretError(f"{files} cannot be used: {why}") from None
     return context

@@ -64,8 +64,20 @@ class Device:
     @property
     def sim_pin_file(self) -> Path:
         """The credential that the unit loads if it exists."""
+        return self.credential_file("sim-pin")
+
+    def credential_file(self, credential: str) -> Path:
+        """Return the file from which systemd loads a credential of the unit, if it exists."""
         name = f"modem-agent-{self.instance}" if self.instance else "modem-agent"
-        return self.path(f"etc/credstore/{name}.sim-pin")
+        return self.path(f"etc/credstore/{name}.{credential}")
+
+    @property
+    def is_installed(self) -> bool:
+        """True if the unit is installed, by `setup` or by the Debian package."""
+        unit = "modem-agent@.service" if self.instance else "modem-agent.service"
+        return any(
+            self.path(f"{folder}/systemd/system/{unit}").exists() for folder in ("etc", "usr/lib", "lib")
+        )
 
     @property
     def network_drop_in(self) -> Path:
@@ -154,7 +166,7 @@ def plan_removal(device: Device, generated: Mapping[str, str], *, with_data: boo
     if with_data:
         for pattern in (
             *("etc/modem-agent", "var/lib/modem-agent", "var/lib/modem-agent-*"),
-            *("etc/credstore/modem-agent*.sim-pin", "etc/systemd/system/modem-agent*.service.d"),
+            *("etc/credstore/modem-agent*.*", "etc/systemd/system/modem-agent*.service.d"),
         ):
             yield from (Delete(path) for path in sorted(device.root.glob(pattern)))
     if device.is_running:

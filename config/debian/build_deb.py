@@ -30,6 +30,7 @@ CHECKOUT = CONFIG.parent
 PYTHONS = ("3.11", "3.12", "3.13")
 """Debian 12 has the first, Debian 13 the last. All may import the package; a newer one may need
 another gpiod."""
+CONSTRAINTS = ("requirements.txt", "requirements-gpio.txt", "requirements-mqtt.txt")
 MANYLINUX_MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "armhf": None}
 """Machine in the names of compiled wheels, by Debian's architecture. There is no gpiod for armhf."""
 CONTROL = """\
@@ -72,7 +73,7 @@ def install_environment(prefix: Path, wheel: Path, architecture: str) -> None:
     """Make the virtual environment, for each version of Python."""
     site = prefix / "lib/python3/site-packages"
     site.mkdir(parents=True)
-    install_packages(site, PYTHONS[0], "", str(wheel.resolve()))
+    install_packages(site, PYTHONS[0], "", f"{wheel.resolve()}[mqtt]")
     for version in PYTHONS:
         (prefix / f"lib/python{version}").symlink_to("python3")
         if machine := MANYLINUX_MACHINES[architecture]:
@@ -90,7 +91,7 @@ def install_packages(site: Path, version: str, machine: str, *what: str) -> None
     """Add packages to a folder, as wheels for a version of Python, and for a machine if they are compiled."""
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-compile"]
     pip += ["--only-binary=:all:", "--implementation=cp", f"--python-version={version}"]
-    pip += [f"--constraint={CHECKOUT / name}" for name in ("requirements.txt", "requirements-gpio.txt")]
+    pip += [f"--constraint={CHECKOUT / name}" for name in CONSTRAINTS]
     if machine:
         pip += [f"--platform=manylinux{kind}_{machine}" for kind in ("2014", "_2_17", "_2_28", "_2_34")]
     with tempfile.TemporaryDirectory() as target:

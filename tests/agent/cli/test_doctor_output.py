@@ -48,7 +48,7 @@ def test_broken_toml_is_a_finding(cli_env):
     result = cli_env.run("doctor")
     assert result.exit_code == 1
     assert result.stdout.startswith("wrong    configuration")
-    assert result.stdout.count("skipped ") == 17
+    assert result.stdout.count("skipped ") == 18
 
 
 @pytest.mark.parametrize("option", ["--bundle", "--module"])

@@ -12,6 +12,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from agent.common.config import Config, MqttConfig
+from agent.diagnosis.finding import Level
+from agent.diagnosis.forwarding_checks import ForwardingFacts, check_forwarding
 from agent.forwarding.delivery import Accepted, Postponed, TargetListener
 from agent.forwarding.targets import make_targets
 from mosquitto import MOSQUITTO, PASSWORD, USER, Broker, Subscriber
@@ -201,3 +203,18 @@ async def test_process_that_is_killed_is_started_again(broker):
         await gateway.wait_for("+ connected")
         await wait_until(lambda: other.payloads("modem-agent/gw/availability")[-2:] == ["offline", "online"])
         assert await gateway.deliver({"id": "i", "text": "x"}) == Accepted()
+
+
+def test_doctor_logs_in_beside_the_running_agent(broker, tmp_path):
+    """It has a client id of its own. Without the password it says what to change."""
+    mqtt = MqttConfig(
+        broker=f"mqtts://localhost:{broker.tls}", ca_file=broker.folder / "cert.pem", user=USER, gateway="gw"
+    )
+    finding = check_forwarding(Config(mqtt=mqtt), ForwardingFacts(), [])
+    assert finding.level is Level.WRONG
+    assert "check user and password_file in [mqtt]" in finding.reason
+    (tmp_path / "password").write_text(PASSWORD)
+    (tmp_path / "password").chmod(0o600)
+    facts = ForwardingFacts(find_credential=lambda name: tmp_path / "password")
+    finding = check_forwarding(Config(mqtt=mqtt), facts, [])
+    assert finding.reason == f"[mqtt] mqtts://localhost:{broker.tls} takes the login, as gw"

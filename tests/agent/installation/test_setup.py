@@ -148,6 +148,16 @@ def test_module_at_a_socket_has_the_network(device):
     assert (device.root / "etc/systemd/system/modem-agent.service.d/network.conf").exists()
 
 
+@pytest.mark.parametrize("setting", ['[mqtt]\nbroker = "mqtt://b"', '[webhook]\nurl = "https://b.example"'])
+def test_forwarding_has_the_network(device, setting):
+    """Whoever has written a broker or a server into agent.toml needs to type no more than `setup`."""
+    run_setup(device, "--service", "super-sim", "--yes")
+    file = device.root / "etc/modem-agent/agent.toml"
+    file.write_text(f'[service]\nname = "super-sim"\n{setting}\n')
+    run_setup(device, "--yes")
+    assert (device.root / "etc/systemd/system/modem-agent.service.d/network.conf").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
