@@ -12,7 +12,7 @@ import functools
 import re
 import tomllib
 from collections.abc import Mapping
-from importlib import resources
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -27,6 +27,8 @@ NumberStyle = Literal["plain", "padded", "spaced", "quoted"]
 HexId = Annotated[str, Limits(pattern="[0-9a-f]{4}")]
 InterfaceClass = Annotated[str, Limits(pattern="[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{2}")]
 Seconds = Annotated[float, Limits(gt=0)]
+PROFILE_FOLDER = Path(__file__).with_name("profiles")
+"""Not found by `importlib.resources`, which imports tempfile, shutil and its compressors."""
 NOT_INHERITED = ("usb", "models")
 """Keys that `same_as` does not inherit."""
 _MODELS_PATTERN = re.compile(r"^models = \[(.*?)\]", re.MULTILINE | re.DOTALL)
@@ -257,10 +259,7 @@ class DriverProfile(Record, kw_only=True):
 
 def list_profiles() -> list[str]:
     """Return the names of all profiles, sorted."""
-    folder = resources.files("hardware") / "profiles"
-    return sorted(
-        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
-    )
+    return sorted(path.stem for path in PROFILE_FOLDER.glob("*.toml"))
 
 
 def load_simulator_profile(name: str = "generic") -> SimulatorProfile:
@@ -308,7 +307,7 @@ def parse_profile(text: str, name: str) -> tuple[SimulatorProfile, DriverProfile
 
 
 def _read_profile_text(name: str) -> str:
-    return (resources.files("hardware") / "profiles" / f"{name}.toml").read_text(encoding="utf-8")
+    return (PROFILE_FOLDER / f"{name}.toml").read_text(encoding="utf-8")
 
 
 def _load_table(name: str, table: str, table_type: type[TableT]) -> TableT:

@@ -1,76 +1,68 @@
-"""The command line `modem-agent`: one module for each command, imported when the command is used."""
+"""The command line `modem-agent`. `commands` defines it; what is started most often runs without click.
+
+Importing click takes longer than printing the version or the status.
+"""
 
 from __future__ import annotations
 
 import errno
-import importlib
 import os
 import sys
 
-import click
-
 from agent.version import VERSION
 
-_COMMANDS = {
-    "run": ("agent.cli.run", "Run the agent. The systemd service starts this command."),
-    "setup": ("agent.cli.setup", "Install the agent as a service and configure it, or remove it."),
-    "demo": ("agent.cli.demo", "Demonstrate the whole system in simulation. Needs no hardware."),
-    "sandbox": ("agent.cli.sandbox", "Run simulated modules, network and REST API to develop against."),
-    "fleet": ("agent.cli.fleet", "Simulate thousands of devices, and show the load that they cause."),
-    "send": ("agent.cli.send", "Send an SMS through the running agent."),
-    "inbox": ("agent.cli.inbox", "List the received Commands, or the ignored messages."),
-    "outbox": ("agent.cli.outbox", "List the replies and their states."),
-    "status": ("agent.cli.status", "Show the state of the running agent and its module."),
-    "signal": ("agent.cli.signal", "Show how well the module receives, to place an antenna."),
-    "why": ("agent.cli.why", "Explain one Command: times, attempts, answer, and what to do."),
-    "doctor": ("agent.cli.doctor", "Find out what is wrong, and say what to type next."),
-    "at": ("agent.cli.at", "Execute one AT command through the running agent."),
-    "handlers": ("agent.cli.handlers", "List the handlers, test one, add a ready one."),
-    "config": ("agent.cli.config", "Check agent.toml and the handlers."),
-    "pdu": ("agent.cli.pdu", "Decode and encode SMS PDUs."),
-}
-"""Name of each command: the module that has a click command of the same name, and one line of help."""
+TYPE_CHECKING = False  # importing typing would take longer than printing the version
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-
-class _LazyGroup(click.Group):
-    """Imports a command only when it is used: so the service does not hold the other commands in memory."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module = importlib.import_module(_COMMANDS[cmd_name][0])
-        command = getattr(module, cmd_name)
-        assert isinstance(command, click.Command)  # noqa: S101  (for the type checker)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
-
-
-@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(VERSION, prog_name="modem-agent")
-def group() -> None:
-    """Receive Commands by SMS, run each once, and reply. For Super SIM and Programmable Wireless.
-
-    \b
-    Without hardware:          modem-agent demo
-    To develop a device:       modem-agent sandbox
-    On a device:               sudo modem-agent setup
-    If it does not work:       sudo modem-agent doctor
-    """
+PLAIN_COMMANDS: dict[str, dict[str, str]] = {"run": {}, "status": {"--check": "check", "--json": "as_json"}}
+"""Commands that need click only for other options than `--config FILE` and these flags; their parameters."""
+CONFIG_OPTION, DEFAULT_CONFIG = "--config", "/etc/modem-agent/agent.toml"
 
 
 def main() -> None:
     """Run the command line; the entry point of the distribution."""
+    arguments = sys.argv[1:]
     try:
-        group.main(args=sys.argv[1:], prog_name="modem-agent")
+        if arguments == ["--version"]:
+            sys.stdout.write(f"modem-agent, version {VERSION}\n")
+        elif not _run_plain(arguments):
+            from agent.cli.commands import group
+
+            group.main(args=arguments, prog_name="modem-agent")
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        sys.stderr.write("\nAborted!\n")  # as click does
+        sys.exit(1)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EIO, errno.EPIPE):
             raise
         sys.stderr.write(f"modem-agent: cannot write the output: {error.strerror}\n")
         os._exit(1)  # flushing the buffered output at exit would fail again
+
+
+def _run_plain(arguments: Sequence[str]) -> bool:
+    """Run one of `PLAIN_COMMANDS`. Return False if it has other arguments: then click parses them."""
+    if not arguments or arguments[0] not in PLAIN_COMMANDS:
+        return False
+    flags = PLAIN_COMMANDS[arguments[0]]
+    config = DEFAULT_CONFIG
+    given: dict[str, bool] = {}
+    rest = list(arguments[1:])
+    while rest:
+        argument = rest.pop(0)
+        if argument in flags:
+            given[flags[argument]] = True
+        elif argument == CONFIG_OPTION and rest and not rest[0].startswith("-"):
+            config = rest.pop(0)
+        else:
+            return False
+    if arguments[0] == "run":
+        from agent.cli.run_agent import run_agent
+
+        run_agent(config)
+    else:
+        from agent.cli.show_status import show_status
+
+        show_status(config, **given)
+    return True

@@ -8,14 +8,9 @@ from pathlib import Path
 
 import click
 
-from agent.cli.common import (
-    EXIT_CONFIG,
-    check_init,
-    config_option,
-    exit_with_errors,
-    load_sim_pin,
-    make_port_opener,
-)
+from agent.cli.common import EXIT_CONFIG, exit_with_errors
+from agent.cli.module_settings import check_init, load_sim_pin, make_port_opener
+from agent.cli.options import config_option
 from agent.common.config import Config
 
 

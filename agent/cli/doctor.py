@@ -10,17 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from agent.cli.common import (
-    EXIT_FAILURE,
-    config_option,
-    exit_with_errors,
-    json_option,
-    make_port_opener,
-    print_json,
-)
+from agent.cli.common import EXIT_FAILURE, exit_with_errors, print_json
 from agent.cli.config import SETTING_CHECKS
+from agent.cli.module_settings import make_port_opener
+from agent.cli.options import config_option, json_option
 from agent.common.config import Config, ModemConfig
-from agent.common.events import escape_unprintable
+from agent.common.printable import escape_unprintable
 
 if TYPE_CHECKING:
     from agent.at.transport.base import TransportOpener

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from agent.daemon.control_client import ControlError, send_request
+
+TYPE_CHECKING = False  # importing typing and pathlib takes longer than this module
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
 
 STATUS_TIMEOUT_S = 10.0
 """The agent answers at once, unless its host is overloaded."""
 
 
-def fetch_status(path: Path, *, watch: bool = False) -> dict[str, Any]:
+def fetch_status(path: Path | str, *, watch: bool = False) -> dict[str, Any]:
     """Return the response of the agent at a control socket.
 
     `watch`: registration and signal are queried soon if they are not fresh. Raises ControlError, also if the

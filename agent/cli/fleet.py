@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from agent.cli.common import EXIT_FAILURE, exit_with_errors, json_option, print_json
+from agent.cli.common import EXIT_FAILURE, exit_with_errors, print_json
+from agent.cli.options import json_option
 from agent.common.config import SERVICE_NAMES
 
 EXIT_INTERRUPTED = 130

@@ -13,14 +13,13 @@ import click
 from agent.cli.common import (
     EXIT_CONFIG,
     EXIT_FAILURE,
-    config_option,
     exit_with_errors,
-    json_option,
     load_config_or_exit,
     print_json,
     print_table,
 )
-from agent.common.events import escape_unprintable
+from agent.cli.options import config_option, json_option
+from agent.common.printable import escape_unprintable
 
 if TYPE_CHECKING:
     from agent.diagnosis.handler_trial import Trial

@@ -6,14 +6,8 @@ from pathlib import Path
 
 import click
 
-from agent.cli.common import (
-    config_option,
-    json_option,
-    limit_option,
-    print_json,
-    print_table,
-    read_journal_rows,
-)
+from agent.cli.common import print_json, print_table, read_journal_rows
+from agent.cli.options import config_option, json_option, limit_option
 from agent.cli.why import parse_number_or_exit, show_reply
 from agent.journal.queries import SELECT_REPLIES
 

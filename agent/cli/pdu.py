@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from agent.cli.common import exit_with_errors, json_option, print_json
+from agent.cli.common import exit_with_errors, print_json
+from agent.cli.options import json_option
 from pdu import Address, PduError, Submit, encode, segment
 from pdu.explain import explain, render, to_json
 

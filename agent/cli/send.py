@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from agent.cli.common import config_option, exit_with_errors, json_option, load_config_or_exit, print_json
-from agent.common.events import escape_unprintable
+from agent.cli.common import exit_with_errors, load_config_or_exit, print_json
+from agent.cli.options import config_option, json_option
+from agent.common.printable import escape_unprintable
 from agent.daemon.control_client import ControlError, send_request
 
 

@@ -234,7 +234,7 @@ def _check(text: str, device: Device) -> None:
 
 def _generate() -> dict[str, str]:
     """Return man pages and completions by their path below `share`."""
-    from agent.cli import group
+    from agent.cli.commands import group
     from agent.installation.manual import make_completions, make_manual_pages
     from agent.installation.plan import shared_folder
     from agent.version import VERSION

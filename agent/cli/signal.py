@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from agent.cli.common import config_option, exit_with_errors, json_option, load_config_or_exit, print_json
+from agent.cli.common import exit_with_errors, load_config_or_exit, print_json
+from agent.cli.options import config_option, json_option
 from agent.cli.signal_bars import CSQ_RANGE_DBM, count_bars, draw_bars, draw_chart, name_level
 from agent.cli.signal_source import SignalSource, SignalUnavailable, open_signal_source
 from agent.cli.styled_text import Display, Row, Style, format_rows, print_lines, standard_display

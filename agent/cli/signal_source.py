@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from agent.cli.common import make_port_opener
+from agent.cli.module_settings import make_port_opener
 from agent.common.config import Config, ModemConfig
 from agent.daemon.control_client import AgentNotRunning, ControlError, send_request
 

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import click
 
-from agent.cli.common import (
-    EXIT_CONFIG,
-    EXIT_FAILURE,
-    config_option,
-    exit_with_errors,
-    json_option,
-    load_config_or_exit,
-    print_json,
-)
-from agent.cli.fetch_status import fetch_status
-from agent.cli.status_screen import make_rows
-from agent.cli.styled_text import format_rows, print_lines, standard_display
-from agent.daemon.control_client import ControlError
+from agent.cli.common import EXIT_CONFIG, exit_with_errors, load_config_or_exit
+from agent.cli.options import config_option, json_option
+from agent.cli.show_status import show_status
+from agent.cli.styled_text import standard_display
 
 
 @click.command()
@@ -69,10 +59,10 @@ def status(config_path: Path, *, check: bool, watch: bool, as_json: bool) -> Non
     """
     if watch and (check or as_json):
         raise click.UsageError("--watch shows a screen; for scripts type: modem-agent status --json")
-    path = load_config_or_exit(config_path).control.socket
     if watch:
         from agent.cli.status_watch import watch_status
 
+        path = load_config_or_exit(config_path).control.socket
         if not standard_display().columns:
             exit_with_errors(
                 "--watch needs a terminal; for scripts type: modem-agent status --json",
@@ -80,19 +70,4 @@ def status(config_path: Path, *, check: bool, watch: bool, as_json: bool) -> Non
             )
         watch_status(path)
         return
-    try:
-        response = fetch_status(path)
-    except ControlError as error:
-        exit_with_errors(str(error))
-    problems = response["problems"] if check else []
-    if as_json:
-        print_json(response)
-    elif problems:
-        exit_with_errors(problems[0])
-    elif check:
-        click.echo("Commands can be received and answered")
-    else:
-        display = standard_display()
-        print_lines(format_rows(make_rows(response, time.time(), display), display))
-    if problems:
-        raise SystemExit(EXIT_FAILURE)
+    show_status(config_path, check=check, as_json=as_json)

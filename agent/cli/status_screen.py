@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
-
 from agent.cli.signal_bars import count_bars, draw_bars, draw_chart, name_level
 from agent.cli.styled_text import Display, Row, Style
 from agent.cli.time_text import format_ago, format_duration, parse_time
 
-Status = Mapping[str, Any]
+TYPE_CHECKING = False  # importing typing and pathlib takes longer than this module
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    Status = Mapping[str, Any]
 
 MAX_CHART_COLUMNS = 48
 """A quarter of an hour for each column of 12 hours."""

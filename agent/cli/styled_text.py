@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import textwrap
-from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
-from typing import TextIO
 
-from agent.common.events import escape_unprintable
+from agent.common.printable import escape_unprintable
 from pdu.record import Record
+
+TYPE_CHECKING = False  # importing typing and pathlib takes longer than this module
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import TextIO
 
 _RESET = "\x1b[0m"
 
@@ -51,6 +52,8 @@ class Display(Record):
         has_unicode = (output.encoding or "").lower().replace("-", "") == "utf8"
         if not output.isatty():
             return cls(has_unicode=has_unicode)
+        import shutil  # with its compressors it takes longer to import than the rest of `status`
+
         size = shutil.get_terminal_size()
         has_colour = not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
         return cls(size.columns, size.lines, has_colour, has_unicode)
@@ -77,6 +80,8 @@ def paint(text: str, style: Style, display: Display) -> str:
 def _wrap(text: str, indent: int, display: Display) -> list[str]:
     if display.columns is None or len(text) <= display.columns - indent:
         return [text]
+    import textwrap  # seldom needed, and only here
+
     return textwrap.wrap(
         text, max(20, display.columns - indent), break_on_hyphens=False, drop_whitespace=True
     )

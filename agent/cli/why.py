@@ -10,15 +10,9 @@ from typing import TypeVar
 
 import click
 
-from agent.cli.common import (
-    EXIT_CONFIG,
-    config_option,
-    exit_with_errors,
-    json_option,
-    load_config_or_exit,
-    print_json,
-)
+from agent.cli.common import EXIT_CONFIG, exit_with_errors, load_config_or_exit, print_json
 from agent.cli.message_screen import make_command_lines, make_ignored_lines, make_reply_lines
+from agent.cli.options import config_option, json_option
 from agent.cli.styled_text import Row, format_rows, print_lines, standard_display
 from agent.journal.command_record import (
     CommandRecord,

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from enum import Enum, IntEnum, StrEnum, auto
 from typing import TYPE_CHECKING
 
+from agent.common.printable import escape_unprintable
 from pdu.record import Record
 
 if TYPE_CHECKING:
@@ -365,11 +366,6 @@ def mask_number(number: str) -> str:
     if len(number) < PHONE_NUMBER_MIN_LENGTH or not number.lstrip("+").isdigit():
         return number
     return f"…{number[-3:]}"
-
-
-def escape_unprintable(text: str) -> str:
-    """Replace each unprintable character by its escape, so that text from outside cannot forge a log line."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 EventSink = Callable[[Event], None]

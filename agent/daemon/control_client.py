@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+
+TYPE_CHECKING = False  # importing typing and pathlib takes longer than this module
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
 
 REQUEST_TIMEOUT_S = 300.0
 """Longest time for one request; sending a message on a slow network takes minutes."""
@@ -24,7 +27,7 @@ class AgentNotRunning(ControlError):  # noqa: N818  (reads as the sentence it is
 
 
 def send_request(
-    path: Path, request: Mapping[str, Any], timeout_s: float = REQUEST_TIMEOUT_S + 5
+    path: Path | str, request: Mapping[str, Any], timeout_s: float = REQUEST_TIMEOUT_S + 5
 ) -> dict[str, Any]:
     """Send a request to the running agent and return the results.
 
@@ -35,7 +38,7 @@ def send_request(
     return response
 
 
-def open_stream(path: Path, name: str, timeout_s: float = 10.0) -> socket.socket:
+def open_stream(path: Path | str, name: str, timeout_s: float = 10.0) -> socket.socket:
     """Return a socket from which the items of a stream can be read, one JSON object on each line.
 
     Raises ControlError.
@@ -45,7 +48,7 @@ def open_stream(path: Path, name: str, timeout_s: float = 10.0) -> socket.socket
 
 
 def _exchange(
-    path: Path, request: Mapping[str, Any], timeout_s: float
+    path: Path | str, request: Mapping[str, Any], timeout_s: float
 ) -> tuple[socket.socket, dict[str, Any]]:
     """Send a request; return the open connection and the results. Raises ControlError."""
     try:
@@ -90,7 +93,7 @@ def _read_line(client: socket.socket) -> bytes:
     return line
 
 
-def _explain(error: OSError, path: Path) -> ControlError:
+def _explain(error: OSError, path: Path | str) -> ControlError:
     """Return the error of a socket as a sentence that says what to do."""
     if isinstance(error, (FileNotFoundError, ConnectionRefusedError)):
         return AgentNotRunning(

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from agent.common.events import Event, EventKind, Severity, escape_unprintable
+from agent.common.events import Event, EventKind, Severity
+from agent.common.printable import escape_unprintable
 from agent.demo.scenarios import ScenarioResult
 from hardware.sim.network.events import NetworkEvent, NetworkEventKind
 

@@ -7,7 +7,6 @@ smaller ranges of row ids around the unreadable pages. A table without row ids i
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
@@ -32,6 +31,8 @@ def open_damaged(path: Path, scratch: Path) -> sqlite3.Connection:
     """
     if not path.exists() or path.stat().st_size == 0:  # SQLite would delete the log beside it
         raise sqlite3.DatabaseError("the file is missing or empty")
+    import shutil  # noqa: PLC0415  (with its compressors it is large, and a damaged journal is rare)
+
     if ends_in_page(path):  # SQLite would read the missing part of that page as zeros
         shutil.copyfile(path, scratch)
         os.truncate(scratch, path.stat().st_size // PAGE_BYTES * PAGE_BYTES)

@@ -6,7 +6,6 @@ rounds prevent reading it by accident, and only its owner can read the file. A c
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 
 from agent.journal.journal import Journal
@@ -101,4 +100,7 @@ class SimStore:
 
 
 def _pin_digest(pin: str, salt: bytes) -> bytes:
-    return hashlib.pbkdf2_hmac("sha256", pin.encode(), salt, PBKDF2_ROUNDS)
+    # This part of hashlib is OpenSSL's, which an agent without a PIN does not load: see `lean_imports`.
+    from _hashlib import pbkdf2_hmac  # noqa: PLC0415
+
+    return pbkdf2_hmac("sha256", pin.encode(), salt, PBKDF2_ROUNDS)

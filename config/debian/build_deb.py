@@ -106,7 +106,7 @@ def install_files(stage: Path) -> None:
     # The help texts come from the staged packages: nothing else is installed where this runs.
     sys.path.insert(0, str(stage / "opt/modem-agent/lib/python3/site-packages"))
     sys.dont_write_bytecode = True
-    from agent.cli import group
+    from agent.cli.commands import group
     from agent.installation.manual import make_completions, make_manual_pages
     from agent.version import VERSION
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,65 @@ def loaded_modules(statement: str) -> set[str]:
 def test_import_loads_no_unneeded_library(statement, unwanted):
     """The agent, the codec and handler files load neither the libraries of the CLI nor those of extras."""
     assert loaded_modules(statement) & unwanted == set()
+
+
+VERSION_MODULES = "__future__ agent agent.cli agent.version errno"
+STATUS_MODULES = """
+    __future__ agent pdu errno json _json re enum types operator _operator keyword reprlib functools
+    _functools collections _collections itertools copyreg _sre socket _socket selectors select math array
+    time datetime _datetime importlib warnings
+"""
+"""Beside those of an empty program: `modem-agent status` takes little longer than Python itself."""
+RUN_MODULES = """
+    __future__ agent hardware pdu json _json string _string tomllib pathlib fnmatch ntpath ipaddress urllib
+    glob logging traceback textwrap grp pwd fcntl array random _random bisect _bisect math binascii queue
+    _queue atexit copy struct _struct concurrent
+"""
+"""Beside asyncio, hashlib and sqlite3, which `modem-agent run` cannot do without."""
+LEAN = "from agent.common.lean_imports import import_without_openssl; import_without_openssl()"
+LOAD_RUN = f"{LEAN}; import agent.cli, agent.cli.run_agent, agent.daemon.agent"
+
+
+def modules_without_site(statement: str) -> set[str]:
+    """Return the modules of a new interpreter without those that an editable installation loads."""
+    code = (
+        f"import sys; sys.path[:0] = [{str(CHECKOUT)!r}, {sysconfig.get_path('purelib')!r}]; {statement}\n"
+        "print(*sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-S", "-c", code], check=True, capture_output=True, text=True)
+    return set(result.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("statement", "before", "allowed"),
+    [
+        ("import agent.cli", "import os", VERSION_MODULES),
+        ("import agent.cli, agent.cli.show_status", "import os", STATUS_MODULES),
+        (LOAD_RUN, f"{LEAN}; import sqlite3", RUN_MODULES),
+    ],
+    ids=["version", "status", "run"],
+)
+def test_command_loads_only_what_is_listed(statement, before, allowed):
+    """A module that is not in the list costs each start, and memory while the agent runs.
+
+    Import it where it is needed. If the command always needs it, add it to the list. Instead of dataclasses
+    there is `pdu.record`.
+    """
+    loaded = modules_without_site(statement) - modules_without_site(before)
+    packages = {
+        ".".join(name.split(".")[:2]) if "agent." in allowed else name.split(".")[0] for name in loaded
+    }
+    assert packages - set(allowed.split()) == set()
+
+
+def test_run_loads_no_part_of_another_command():
+    """Neither a simulation nor the libraries of the command line nor OpenSSL is in its memory."""
+    loaded = modules_without_site(LOAD_RUN)
+    packages = {".".join(name.split(".")[:2]) for name in loaded}
+    others = {"hardware.sim", "hardware.testing", "agent.demo", "agent.diagnosis", "agent.fleet"}
+    assert packages & others == set()
+    assert loaded & {"ssl", "_ssl", "_hashlib", "dataclasses", "shutil", "agent.cli.commands"} == set()
+    assert {"asyncio", "agent.daemon.agent"} <= loaded
 
 
 def test_loaded_modules_are_detected():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from agent.cli import group
+from agent.cli.commands import group
 from agent.common.events import Severity
 from agent.installation.descriptions import (
     COMMON_EXIT_STATUSES,

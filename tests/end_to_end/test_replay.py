@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from agent.at.trace import Trace
-from agent.cli import group
+from agent.cli.commands import group
 from agent.daemon.agent import Dependencies
 from agent.recording.redact import ContentRedactor
 from hardware.recording import MASKED_TAG, format_header, parse_recording

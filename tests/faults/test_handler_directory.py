@@ -6,7 +6,7 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
-from agent.cli import group
+from agent.cli.commands import group
 from agent.handlers.api import Command
 from agent.handlers.registry import load_registry
 from agent.handlers.results import HandlerLoadError

@@ -15,7 +15,7 @@ from agent.at.client import AtClient
 from agent.at.errors import ModemLost
 from agent.at.transport.base import PortState, PortUnavailable
 from agent.at.transport.open import make_opener
-from agent.cli import group
+from agent.cli.commands import group
 from agent.daemon.agent import RecoveryExhausted
 from agent.journal.mounts import explain_volatile
 from fault.catalogue import PLAIN_SID_START

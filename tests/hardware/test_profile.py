@@ -89,7 +89,7 @@ def test_same_as_does_not_inherit_identification(tmp_path, monkeypatch):
     usb = 'usb = [{ vendor = "2c7c", products = ["0125"] }]'
     (tmp_path / "profiles" / "other.toml").write_text(f'[driver]\nmodels = ["X1"]\nready_mask = 2\n{usb}')
     (tmp_path / "profiles" / "mine.toml").write_text('same_as = "other"')
-    monkeypatch.setattr(profile.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(profile, "PROFILE_FOLDER", tmp_path / "profiles")
     assert profile.load_driver_profile("mine") == profile.DriverProfile(ready_mask=2)
 
 
@@ -159,7 +159,7 @@ def test_invalid_profile_is_reported(tmp_path, monkeypatch, text, sentence):
     """The sentence has file, table and key."""
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles" / "mine.toml").write_text(text)
-    monkeypatch.setattr(profile.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(profile, "PROFILE_FOLDER", tmp_path / "profiles")
     with pytest.raises(profile.ProfileError, match=rf"profile .*{sentence}") as caught:
         profile.load_simulator_profile("mine")
     assert "mine" in str(caught.value)
@@ -180,6 +180,6 @@ def test_invalid_driver_table_is_reported(tmp_path, monkeypatch, text, sentence)
     """Quirks, times and ids are checked as well."""
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles" / "mine.toml").write_text(text)
-    monkeypatch.setattr(profile.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(profile, "PROFILE_FOLDER", tmp_path / "profiles")
     with pytest.raises(profile.ProfileError, match=f"profile mine, table driver: .*{sentence}"):
         profile.load_driver_profile("mine")

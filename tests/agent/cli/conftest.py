@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 import pdu
-from agent.cli import group
+from agent.cli.commands import group
 from agent.daemon.control_socket import ControlServer
 from agent.journal.inbox import CommandStore
 from agent.journal.journal import Journal

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from agent.cli.common import load_sim_pin, print_json
+from agent.cli.common import print_json
+from agent.cli.module_settings import load_sim_pin
 from agent.common.config import Config, ConfigError, ModemConfig
 from agent.modem.error import ModemUnusable
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from agent.cli import group
+from agent.cli.commands import group
 
 
 def _check(tmp_path, **paths):

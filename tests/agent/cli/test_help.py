@@ -3,7 +3,7 @@
 import click
 import pytest
 
-from agent.cli import _COMMANDS, group
+from agent.cli.commands import _COMMANDS, group
 from agent.version import VERSION
 
 

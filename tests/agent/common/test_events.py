@@ -1,6 +1,7 @@
 import pytest
 
-from agent.common.events import Event, EventKind, Severity, escape_unprintable, mask_number
+from agent.common.events import Event, EventKind, Severity, mask_number
+from agent.common.printable import escape_unprintable
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from agent.cli import group
+from agent.cli.commands import group
 from agent.installation.manual import make_completions, make_manual_pages
 
 CONFIG = Path(__file__).parents[3] / "config" / "agent.toml"

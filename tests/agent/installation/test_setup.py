@@ -7,7 +7,7 @@ import tomllib
 import pytest
 from click.testing import CliRunner
 
-from agent.cli import group
+from agent.cli.commands import group
 
 SIM7600 = {0: "ttyUSB0", 1: "ttyUSB1", 2: "ttyUSB2", 3: "ttyUSB3"}
 
