@@ -59,7 +59,7 @@ LOOP_METHODS = {
 
 ALLOWED_USES: dict[str, dict[str, str]] = {
     "agent/demo/run.py": {"clock": "passes monotonic time to the printer"},
-    "agent/cli/status.py": {"clock": "shows how long ago something was"},
+    "agent/cli/show_status.py": {"clock": "shows how long ago something was"},
     "agent/cli/signal.py": {"clock": "reads the signal every 2 s, and shows when"},
     "agent/cli/why.py": {"clock": "shows times of today without the date"},
     "agent/cli/status_watch.py": {"clock": "shows how long ago something was, and times of events"},
