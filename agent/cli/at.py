@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -34,6 +35,9 @@ def at(line: str, config_path: Path, *, force: bool, quiet: bool, as_json: bool)
     0  the module answered OK
     1  the module refused, or did not answer; the agent asks for --force, or none is running
     """
+    if line[:2].upper() != "AT":
+        prefix = "AT" if len(line) == 1 or not line[:1].isalnum() else "AT+"
+        raise click.UsageError(f"an AT command begins with AT: modem-agent at {shlex.quote(prefix + line)}")
     request = {"do": "at", "line": line} | ({"force": True} if force else {})
     try:
         response = send_request(load_config_or_exit(config_path).control.socket, request)

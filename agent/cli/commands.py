@@ -6,6 +6,7 @@ import importlib
 
 import click
 
+from agent.cli.wrong_usage import ExplainingGroup
 from agent.version import VERSION
 
 _COMMANDS = {
@@ -29,7 +30,7 @@ _COMMANDS = {
 """Name of each command: the module that has a click command of the same name, and one line of help."""
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(ExplainingGroup):
     """Imports a command only when it is used: so the service does not hold the other commands in memory."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -68,7 +68,9 @@ def test_version_is_one_line(cli_env):
               ("inbox", "-n", "99999999999999999999"), ("send", "a", "b"), ("pdu",), ("at",)]
 )  # fmt: skip
 def test_wrong_usage_has_exit_status_2(cli_env, words):
-    """The usage of the command is shown."""
+    """One sentence on one line says what to type."""
     result = cli_env.run_bare(*words)
     assert result.exit_code == 2
-    assert "Usage: modem-agent" in result.stderr
+    assert result.stderr.startswith("modem-agent: ")
+    assert ": modem-agent " in result.stderr
+    assert result.stderr.count("\n") == 1
