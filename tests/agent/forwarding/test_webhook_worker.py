@@ -1,7 +1,10 @@
 """Posting Commands to a real web server that accepts, refuses, fails, hangs, redirects or breaks off."""
 
 import asyncio
+import re
 import ssl
+from pathlib import Path
+from threading import Thread
 
 import pytest
 from aiohttp import web
@@ -12,6 +15,7 @@ from agent.forwarding.webhook_signature import SigningSecretError, decode_secret
 from agent.forwarding.webhook_worker import WebhookClient, parse_retry_after
 from certificate import make_certificate
 
+GUIDE = Path(__file__).parents[3] / "config/guides/forwarding.md"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 MESSAGE = {"id": "HC0123", "text": "led on"}
 
@@ -80,6 +84,25 @@ async def test_request_is_signed_json_with_a_stable_id(server, tmp_path):
     assert headers["webhook-signature"] == expected
     assert '"type": "command.received"' in body
     assert '"data": {"id": "HC0123", "text": "led on"}' in body
+
+
+async def test_receiver_of_the_guide_takes_a_command_and_answers(tmp_path):
+    """It refuses one that is signed with another secret."""
+    (code,) = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    names = {}
+    exec(code.partition("\n\nHTTPServer((")[0], names)  # noqa: S102  (the code of our own page)
+    receiver = names["HTTPServer"](("127.0.0.1", 0), names["Receiver"])
+    secret = tmp_path / "webhook-secret"
+    with receiver:
+        Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        url = f"http://127.0.0.1:{receiver.server_port}/commands"
+        outcomes = []
+        for text in (SECRET, "whsec_b3RoZXIgc2VjcmV0IG90aGVyIHNlY3JldA=="):
+            secret.write_text(text)
+            outcomes.append(await post(url, {"CREDENTIALS_DIRECTORY": str(tmp_path)}))
+        receiver.shutdown()
+    assert [each["outcome"] for each in outcomes] == ["accepted", "postponed"]
+    assert "done: led on" in outcomes[0].values()
 
 
 @pytest.mark.parametrize(
