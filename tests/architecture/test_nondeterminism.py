@@ -74,6 +74,7 @@ ALLOWED_USES: dict[str, dict[str, str]] = {
     },
     "agent/handlers/manager.py": {"clock": "a separate process without an event loop: time limits"},
     "agent/handlers/manager_client.py": {"process": "starts the handler manager"},
+    "agent/diagnosis/forwarding_checks.py": {"clock": "`doctor` waits for the login at a broker"},
     "agent/forwarding/worker_target.py": {
         "process": "starts the process that delivers to a broker or server"
     },

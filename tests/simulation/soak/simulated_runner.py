@@ -43,6 +43,9 @@ class SimulatedRunner:
     async def run_action(self, spec, action, command, timeout_s=30.0):
         return await self._execute(spec, command, timeout_s, "act")
 
+    async def run_program(self, program):
+        return Finished(None)
+
     async def close(self):
         self._stopped.set()
 
