@@ -54,17 +54,19 @@ def list_handlers(config_path: Path, *, as_json: bool) -> None:
     1  a handler has a mistake
     2  there is no directory of handlers, or wrong usage
     """
+    from agent.forwarding.targets import list_specs
     from agent.handlers.registry import HandlerConfigError, load_registry
     from agent.handlers.results import ResourceExhausted
     from agent.handlers.runner import ProcessRunner
     from agent.installation.ready_handlers import list_ready_handlers
 
-    settings = load_config_or_exit(config_path).handlers
+    config = load_config_or_exit(config_path)
+    settings = config.handlers
 
     async def load() -> HandlerRegistry:
         runner = ProcessRunner(lambda _: None)
         try:
-            return await load_registry(settings.directory, runner)
+            return await load_registry(settings.directory, runner, forwarding=list_specs(config))
         finally:
             await runner.close()
 
@@ -100,13 +102,13 @@ def _describe_handler(spec: HandlerSpec, timeout_s: float, max_age_s: float | No
         triggers.append("all other Commands")
     elif not triggers:
         triggers.append("binary Commands")
-    is_builtin = spec.kind == "builtin"
+    has_no_limit = spec.kind in {"builtin", "forwarding"}
     return {
         "name": spec.name,
         "trigger": ", ".join(triggers),
         "kind": spec.kind,
         "file": None if spec.file is None else spec.location,
-        "timeout_s": None if is_builtin else spec.timeout_s or timeout_s,
+        "timeout_s": None if has_no_limit else spec.timeout_s or timeout_s,
         "max_age_s": spec.max_age_s or max_age_s,
         "repeatable": spec.repeatable,
         "reply_to": spec.reply_to,

@@ -76,6 +76,11 @@ def explain_command(command: Row, replies: Sequence[Row]) -> Iterator[str]:
     """Yield the sentences about a Command. Its replies explain themselves, see `explain_reply`."""
     state, reason = command["state"], command["reason"] or ""
     match state:
+        case "received" if reason.startswith("waits for ["):
+            yield (
+                "It is delivered when the broker or server takes it, or expires by max_age_s. To try the "
+                "connection: sudo modem-agent doctor"
+            )
         case "received" if command["attempts"] or reason:
             yield "It waits to be run again: a handler may ask for three attempts."
         case "received":
@@ -106,6 +111,8 @@ def _explain_silence(command: Row) -> str:
     if not command["answerable"]:
         return "It has no answer, because an answer to this sender or text could start a loop."
     if command["state"] == "done":
+        if (command["handler"] or "").startswith("["):
+            return f"It has no answer: it was forwarded ({command['handler']}), and no answer has come."
         return "It has no answer, because its handler returned none."
     return "It has no answer: at most 10 answers that begin with ERR are sent in an hour."
 

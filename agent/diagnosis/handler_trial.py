@@ -11,6 +11,7 @@ from typing import Any
 import pdu
 from agent.common.config import Config
 from agent.common.events import Event
+from agent.forwarding.targets import list_specs
 from agent.handlers import builtin
 from agent.handlers.api import Command
 from agent.handlers.registry import HandlerRegistry, load_registry
@@ -69,7 +70,9 @@ class _TrialRun:
         """Load the handlers and run the one for the Command."""
         runner = ProcessRunner(self._on_event, environment)
         try:
-            registry = await load_registry(self._config.handlers.directory, runner)
+            registry = await load_registry(
+                self._config.handlers.directory, runner, forwarding=list_specs(self._config)
+            )
             spec = registry.match(self._command)
             if spec is None or spec.error:
                 return self._describe_missing(spec, registry)
@@ -92,6 +95,8 @@ class _TrialRun:
         if spec.kind == "builtin":
             names, unusable = registry.trigger_names, registry.unusable
             return builtin.run(spec, self._command, lambda: "(what the running agent knows)", names, unusable)
+        if spec.kind == "forwarding":
+            return Failed(f"it is forwarded ({spec.location}), which is not done here: send the Command")
         return await runner.run(spec, self._command, self._timeout_s(spec))
 
     async def _run_action(self, spec: HandlerSpec, action: str, runner: ProcessRunner) -> str:
