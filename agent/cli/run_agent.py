@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from agent.at.trace import Trace
     from agent.common.config import Config
     from agent.daemon.agent import Agent, Dependencies
+    from agent.daemon.until_idle import IdleLimits
 
     MakeAgent = Callable[[Config, Callable[[Event], None], Dependencies], Agent]
 
 STDERR_FD = 2
+EXIT_NOT_IDLE = 3
+"""Exit status of --until-idle if the longest time has passed."""
 _SESSION_END_KINDS = {EventKind.SESSION_ENDED, EventKind.SESSION_FAILED, EventKind.MODULE, EventKind.PORT}
 """Events that end a connection. A recording has only their kind: their text may contain masked data."""
 
@@ -35,9 +38,13 @@ def run_agent(
     show_content: bool = False,
     record: Path | None = None,
     mask: bool = False,
+    until_idle: tuple[float, float, float] | None = None,
     make_agent: MakeAgent | None = None,
 ) -> None:
     """Run the agent; `modem-agent run --help` describes the parameters. Tests pass another `make_agent`.
+
+    `until_idle` has the quiet time, the longest time and the longest wait in seconds; with None the agent
+    does not end by itself.
 
     Raises SystemExit after an error that it has printed.
     """
@@ -56,7 +63,7 @@ def run_agent(
         read_runtime_directories,
         read_watchdog_interval_s,
     )
-    from agent.daemon.agent import Agent, Dependencies, RecoveryExhausted
+    from agent.daemon.agent import Agent, Dependencies, NotIdleInTime, RecoveryExhausted
     from agent.daemon.control_socket import ControlUnusable
     from agent.handlers.registry import HandlerConfigError
     from agent.handlers.results import ResourceExhausted
@@ -78,6 +85,7 @@ def run_agent(
     dependencies = Dependencies(
         opener=open_port,
         read_config=partial(load_config, config_path),
+        until_idle=_make_idle_limits(until_idle),
         pin=pin,
         notify=make_notifier(os.environ),
         watchdog_interval_s=read_watchdog_interval_s(os.environ, os.getpid()),
@@ -109,6 +117,8 @@ def run_agent(
         exit_with_errors(
             str(error), exit_status=EXIT_CONFIG if error.is_configuration_error else EXIT_FAILURE
         )
+    except NotIdleInTime as error:
+        exit_with_errors(str(error), exit_status=EXIT_NOT_IDLE)
     except (JournalLocked, RecoveryExhausted, ResourceExhausted) as error:
         exit_with_errors(str(error))
     except ExceptionGroup as group:  # unexpected errors, from the TaskGroup of the agent
@@ -117,6 +127,15 @@ def run_agent(
     finally:
         if dependencies.trace is not None:
             dependencies.trace.close()
+
+
+def _make_idle_limits(seconds: tuple[float, float, float] | None) -> IdleLimits | None:
+    if seconds is None:
+        return None
+    from agent.daemon.until_idle import IdleLimits
+
+    quiet_s, max_s, wait_s = seconds
+    return IdleLimits(quiet_s=quiet_s, max_s=max_s, wait_s=wait_s)
 
 
 def _open_recording(

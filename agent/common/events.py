@@ -57,6 +57,8 @@ class EventKind(StrEnum):
 
     To do: correct what the line names and reload again.
     """
+    IDLE = "idle"
+    """The agent was started with --until-idle and has nothing left to do; it ends."""
     ALARM = "alarm"
     """The program of [alarm] was called, or why that failed.
 

@@ -29,7 +29,7 @@ from agent.journal.pruning import Pruner
 from agent.pipeline.post_reply_actions import Handlers
 from agent.version import VERSION
 
-__all__ = ["Agent", "Dependencies", "RecoveryExhausted"]
+__all__ = ["Agent", "Dependencies", "NotIdleInTime", "RecoveryExhausted"]
 
 HANDLER_SHUTDOWN_S = 3.0
 """Time that running handlers get when the agent stops."""
@@ -49,6 +49,10 @@ class RecoveryExhausted(Exception):  # noqa: N818  (not an error of the program:
     """Only another process can help, so this one ends. The text names the problem."""
 
 
+class NotIdleInTime(Exception):  # noqa: N818  (not an error of the program: the time was over)
+    """The agent was to end when it is idle, and the longest time has passed. The text says what is left."""
+
+
 class Agent:
     """One agent: one module, one service, one journal."""
 
@@ -59,6 +63,7 @@ class Agent:
         self._stop_requested = asyncio.Event()
         self._reload_requested = asyncio.Event()
         self._exit_reason = ""
+        self._unfinished = ""
         self.components: Components | None = None
         """The connected objects, from the time when the handlers are loaded."""
 
@@ -74,8 +79,8 @@ class Agent:
         """Run until `stop`.
 
         Raises JournalUnusable, JournalLocked, HandlerConfigError or ControlUnusable if the agent cannot
-        start, and RecoveryExhausted or ResourceExhausted if another process should take over. The text of
-        each is a sentence for the operator.
+        start, RecoveryExhausted or ResourceExhausted if another process should take over, and NotIdleInTime.
+        The text of each is a sentence for the operator.
         """
         loop = asyncio.get_running_loop()
         dependencies = self._dependencies
@@ -124,6 +129,8 @@ class Agent:
             journal.close()
         if self._exit_reason:
             raise RecoveryExhausted(self._exit_reason)
+        if self._unfinished:
+            raise NotIdleInTime(self._unfinished)
 
     async def _load_handlers(self, runner: Runner) -> HandlerRegistry:
         """Load the handler files. Those that cannot be used are logged; the agent starts without them."""
@@ -162,6 +169,7 @@ class Agent:
                 group.create_task(reloader.run(self._reload_requested), name="reload"),
                 group.create_task(maintenance, name="maintenance"),
                 group.create_task(self._run_checks(runtime, components), name="checks"),
+                group.create_task(self._stop_when_idle(runtime, components), name="until idle"),
             ]
             self._dependencies.notify("READY=1")
             runtime.emit(Event(EventKind.READY, f"modem-agent {VERSION}, {self._config.service.name}"))
@@ -179,6 +187,17 @@ class Agent:
             for task in (*tasks, forwarding_task):
                 # A journal that cannot commit may block it. The next start recovers as after a crash.
                 task.cancel()
+
+    async def _stop_when_idle(self, runtime: Runtime, components: Components) -> None:
+        """Stop when there is nothing left to do, or when the longest time has passed, if so requested."""
+        limits = self._dependencies.until_idle
+        if limits is None:
+            return
+        if reason := await components.make_until_idle(limits).wait():
+            self._unfinished = f"not idle within {limits.max_s:g} s: {reason}"
+        else:
+            runtime.emit(Event(EventKind.IDLE, f"nothing to do for {limits.quiet_s:g} s; the agent ends"))
+        self.stop()
 
     async def _run_supervisor(self, runtime: Runtime, components: Components) -> None:
         """Close messages that the last process was sending, then run sessions with the module."""

@@ -17,7 +17,7 @@ from agent.common.conditions import ConditionMemory
 from agent.common.config import Config
 from agent.common.events import Event, EventKind, Severity
 from agent.common.runtime import Runtime
-from agent.daemon.agent_status import AgentStatus
+from agent.daemon.agent_status import ANSWERED, AgentStatus
 from agent.daemon.control_api import ControlApi
 from agent.daemon.dependencies import Dependencies
 from agent.daemon.session import Session
@@ -68,6 +68,8 @@ from hardware.profile import DriverProfile, ProfileError, load_driver_profile
 
 if TYPE_CHECKING:
     from agent.daemon.alarm import Alarm
+    from agent.daemon.until_idle import IdleLimits, UntilIdle
+    from agent.journal.open_work import OpenWork
 
 
 class Components:
@@ -192,6 +194,30 @@ class Components:
             state = self._agent_status.describe_gateway()
             for target in targets.values():
                 target.publish_state(state)
+
+    def make_until_idle(self, limits: IdleLimits) -> UntilIdle:
+        """Return what waits until the agent is idle."""
+        from agent.daemon.until_idle import UntilIdle  # noqa: PLC0415  (few agents end by themselves)
+        from agent.journal.open_work import read_open_work  # noqa: PLC0415
+
+        def read_work(waiting_s: float) -> OpenWork:
+            has_handler = self._handlers.registry.ignored_handler is not None
+            return read_open_work(self._journal, waiting_s, has_ignored_handler=has_handler)
+
+        return UntilIdle(
+            limits=limits,
+            runtime=self.runtime,
+            read_open_work=read_work,
+            find_obstacle=self._find_receiving_obstacle,
+        )
+
+    def _find_receiving_obstacle(self) -> str:
+        """Return why messages cannot be received now, "" if they can and those of the module were read."""
+        problems = (each for each in self._agent_status.find_problems() if each.prevents != ANSWERED)
+        session = self.supervisor.connection.session
+        if (problem := next(problems, None)) is not None or session is None:
+            return str(problem)
+        return "" if session.has_swept else "the messages in the module are being read"
 
     async def is_idle(self) -> bool:
         """Return True if no handler runs and no message is being sent: now the process may end."""

@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.at.client import AtClient
 from agent.at.trace import Trace
@@ -29,6 +30,9 @@ from agent.modem.options import ModemOptions
 from agent.modem.sim import Pin
 from hardware.power import PowerSwitch
 from pdu.record import Record, fresh
+
+if TYPE_CHECKING:
+    from agent.daemon.until_idle import IdleLimits
 
 
 class Dependencies(Record):
@@ -61,6 +65,8 @@ class Dependencies(Record):
     trace: Trace | None = None
     read_config: Callable[[], Config] | None = None
     """Reads agent.toml again for a reload, raises ConfigError; None: there is no file that could change."""
+    until_idle: IdleLimits | None = None
+    """When the agent ends by itself; None: it does not."""
     pin: Pin | None = None
     """The PIN of the SIM, from the credential or file that holds it."""
     power: PowerSwitch | None = None

@@ -100,6 +100,11 @@ class Session:
         self._signal_history.record(signal.dbm, asyncio.get_running_loop().time())
 
     @property
+    def has_swept(self) -> bool:
+        """True once the messages that the module held were read."""
+        return self._receiver.has_swept
+
+    @property
     def awaited_result(self) -> str:
         """The message that waits for its result, with the time, as readable text; empty if there is none."""
         return self._sender.awaited_result

@@ -97,6 +97,8 @@ class Receiver:
         """Events of the module that have not been handled yet."""
         self._unacknowledged: deque[Callable[[], Awaitable[None]]] = deque()
         """Acknowledgements of direct deliveries that are committed."""
+        self.has_swept = False
+        """True once the stores were swept in this session."""
         self._next_sweep_at = 0.0
         self._burst_sweep = BurstSweepSchedule()
         self._not_yet_readable: set[Slot] = set()
@@ -141,6 +143,7 @@ class Receiver:
             self._recently_deleted.clear()
             self._burst_sweep.on_sweep_begun(_now())
             await self._sweep_until_empty()
+            self.has_swept = True
             self._next_sweep_at = _now() + self._sweep_delay_s()
             if self._not_yet_readable - self._recently_deleted:
                 self._modem.include_every_store()

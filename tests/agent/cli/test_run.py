@@ -179,3 +179,10 @@ def test_exhausted_recovery_ends_the_process(run_fake_agent):
     result = run_fake_agent(error=RecoveryExhausted("the module does not answer"))
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1] == "modem-agent: the module does not answer"
+
+
+def test_until_idle_ends_with_status_3_after_the_longest_time(cli_env):
+    """There is no module. The message says what is left."""
+    result = cli_env.run("run", "--until-idle", "--quiet-time", "0.1", "--max-time", "0.5")
+    assert result.exit_code == 3
+    assert "modem-agent: not idle within 0.5 s: Commands cannot be received or answered" in result.stderr

@@ -10,8 +10,9 @@ import pytest
 import pdu
 from agent.at.transport.base import PortUnavailable
 from agent.common.config import parse_config
-from agent.daemon.agent import Agent, Dependencies
+from agent.daemon.agent import Agent, Dependencies, NotIdleInTime
 from agent.daemon.control_socket import ControlUnusable
+from agent.daemon.until_idle import IdleLimits
 from agent.handlers.registry import HandlerConfigError
 from agent.handlers.results import Finished, HandlerDeclaration
 from agent.journal.executor import InlineExecutor
@@ -32,6 +33,7 @@ class AgentEnv:
         self.port = factories.port()
         self.notifications = []
         self.watchdog_s = None
+        self.until_idle = None
         self.modems = []
         self.journal = None
         self.tables = {
@@ -76,6 +78,7 @@ class AgentEnv:
                 notify=self.notifications.append,
                 watchdog_interval_s=self.watchdog_s,
                 read_config=self.read_config,
+                until_idle=self.until_idle,
             ),
         )
 
@@ -759,3 +762,29 @@ async def test_status_shows_an_unusable_journal(agent_env, pipeline):
         answer = await agent_env.request(do="status")
         assert answer["journal_error"] is None
         assert answer["problems"] == []
+
+
+# Until idle
+
+
+async def test_agent_ends_when_it_is_idle(agent_env, pipeline):
+    """After the Command in the module is answered and the quiet time has passed."""
+    modem = agent_env.modem()
+    modem.store_message(1, "led on")
+    agent_env.until_idle = IdleLimits(quiet_s=20.0, max_s=300.0)
+    began = asyncio.get_running_loop().time()
+    await agent_env.agent().run()
+    assert 20 <= asyncio.get_running_loop().time() - began < 60
+    assert pipeline.command_states() == ["done"]
+    assert pipeline.reply_states() == ["sent"]
+    assert "nothing to do for 20 s" in pipeline.events_of_kind("idle")[0].message
+
+
+async def test_agent_that_is_never_idle_ends_after_the_longest_time(agent_env):
+    """The exception says what is left: here the port is absent."""
+    agent_env.port.default = PortUnavailable("absent", "/dev/ttyUSB2 is not there")
+    agent_env.until_idle = IdleLimits(quiet_s=5.0, max_s=120.0)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(NotIdleInTime, match=r"not idle within 120 s: .*no session with the module"):
+        await agent_env.agent().run()
+    assert 120 <= asyncio.get_running_loop().time() - began < 130
