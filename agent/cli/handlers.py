@@ -100,6 +100,8 @@ def _describe_handler(spec: HandlerSpec, timeout_s: float, max_age_s: float | No
     triggers += [f"port {port}" for port in spec.ports]
     if spec.default:
         triggers.append("all other Commands")
+    elif spec.ignored:
+        triggers.append("ignored messages")
     elif not triggers:
         triggers.append("binary Commands")
     has_no_limit = spec.kind in {"builtin", "forwarding"}

@@ -49,6 +49,11 @@ def check_options(
         for name in options
         if name not in OPTION_NAMES
     ]
+    if {"user", "group", "sudo"} & options.keys():
+        errors.append(
+            "handlers cannot have rights of their own: a unit of its own runs a program as another user, see "
+            '"Give handlers more rights" in config/README.md'
+        )
     repeatable = options.get("repeatable")
     if repeatable is not None and not isinstance(repeatable, bool):
         errors.append(f"repeatable must be true or false, not {_short_repr(repeatable)}")

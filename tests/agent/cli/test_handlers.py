@@ -19,6 +19,8 @@ def test_list_shows_limits_mistakes_and_what_could_be_added(cli_env):
     write(cli_env, "led", "#!/bin/sh\n")
     write(cli_env, "led.toml", "timeout_s = 5\nrepeatable = true\n", 0o644)
     write(cli_env, "bad", "#!/bin/sh\n", 0o777)
+    write(cli_env, "alert", "#!/bin/sh\n")
+    write(cli_env, "alert.toml", "ignored = true\n", 0o644)
     write(
         cli_env,
         "device.py",
@@ -31,6 +33,7 @@ def test_list_shows_limits_mistakes_and_what_could_be_added(cli_env):
     assert result.exit_code == 1
     answer = json.loads(result.stdout)
     rows = {row["name"]: row for row in answer["handlers"]}
+    assert rows["alert"]["trigger"] == "ignored messages"
     assert rows["led"] == {
         "name": "led",
         "trigger": "led",
