@@ -273,7 +273,7 @@ class EventKind(StrEnum):
     UNKNOWN = "unknown"
     """It is not known whether a message was sent.
 
-    To do: nothing. Do not repeat the Command: ask the device for its state instead.
+    To do: nothing. If the answer did not arrive, ask the device for its state rather than repeat an action.
     """
     HELD = "held"
     """Sending waits, for a network or for a rate limit.

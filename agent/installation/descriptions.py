@@ -27,8 +27,8 @@ from pdu.record import Record, field_defaults
 
 COMMON_EXIT_STATUSES = {
     0: "success",
-    1: "failure; standard error has the reason",
-    2: "wrong usage, or a configuration that cannot work",
+    1: "failure (standard error has the reason)",
+    2: "wrong usage or a configuration that cannot work",
 }
 """What the exit statuses mean, where the help text of a command does not say it."""
 _EXIT_STATUSES = re.compile("\n\n\b\nExit status:\n((?:[0-9]+  .*(?:\n|$))+)")

@@ -48,7 +48,8 @@ On the device the same texts are man pages: `man modem-agent` and `man modem-age
 EXIT_STATUSES = """\
 ## Exit statuses
 
-Unless the table says something else: {}.
+Unless the table says something else:
+{}.
 
 | command | status | meaning |
 |---|---|---|
@@ -141,7 +142,7 @@ def make_page():
     lines = [HEAD]
     for context in commands:
         lines += [f"### {context.command_path}", "", "```text", context.get_help().rstrip(), "```", ""]
-    common = "; ".join(f"{status} {meaning}" for status, meaning in COMMON_EXIT_STATUSES.items())
+    common = ", ".join(f"{status} means {meaning}" for status, meaning in COMMON_EXIT_STATUSES.items())
     lines.append(EXIT_STATUSES.format(common).rstrip())
     for context in commands:
         name = f"`{context.command_path}`"
@@ -169,7 +170,12 @@ def make_page():
             lines += ["", f"### {topic}", ""]
             lines += ["| begins with | severity | meaning | what to do |", "|---|---|---|---|"]
         levels = sorted(severities.get(event.kind.name, {"INFO"}), key=lambda name: Severity[name])
-        cells = (f"`{event.kind}`", ", ".join(levels).lower(), event.meaning, event.to_do or "nothing")
+        cells = (
+            f"`{event.kind}`",
+            ", ".join(levels).lower(),
+            event.meaning,
+            event.to_do[:1].upper() + event.to_do[1:] or "Nothing.",
+        )
         lines.append(f"| {' | '.join(map(_cell, cells))} |")
     return "\n".join([*lines, ""]).replace("\n\n\n", "\n\n")
 
