@@ -125,9 +125,9 @@ def installed(built, tmp_path_factory):
     Nothing is downloaded: a path file adds the dependencies of the environment that runs the tests.
     """
     folder = tmp_path_factory.mktemp("installed")
-    run(sys.executable, "-m", "venv", folder / "venv")
-    python = folder / "venv" / "bin" / "python"
-    run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", built[0])
+    run(sys.executable, "-m", "venv", "--without-pip", folder / "venv")
+    pip = (sys.executable, "-m", "pip", "--python", folder / "venv" / "bin" / "python")
+    run(*pip, "install", "--quiet", "--no-compile", "--no-deps", "--no-index", built[0])
     (site,) = (folder / "venv").glob("lib/python*/site-packages")
     dependencies = [path for path in sys.path if path.endswith("site-packages")]
     # They come after the wheel's packages; folders named in a .pth bring no editable installs along.
