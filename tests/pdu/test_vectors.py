@@ -56,11 +56,10 @@ def wrong(value):
 
 def put(expectation, path, value):
     """Return a copy of an expectation with another value at a path."""
-    changed = copy.deepcopy(expectation)
-    inner = changed
-    for key in path[:-1]:
-        inner = inner[key]
-    inner[path[-1]] = value
+    if not path:
+        return value
+    changed = copy.copy(expectation)
+    changed[path[0]] = put(expectation[path[0]], path[1:], value)
     return changed
 
 

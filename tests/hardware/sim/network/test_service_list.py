@@ -164,20 +164,26 @@ class CountingRows(list):
         return super().__getitem__(index)
 
 
+@pytest.fixture(scope="module")
+def many_resources():
+    """100,000 Commands."""
+    return [resource(serial) for serial in range(1, 100_001)]
+
+
 @pytest.mark.parametrize(
     "query",
     [{}, {"Page": "900"}, {"PageToken": f"PA{700:032x}"}, {"PageToken": f"PB{700:032x}", "Page": "3"}],
 )
-def test_page_of_a_long_list_looks_at_few_rows(query):
+def test_page_of_a_long_list_looks_at_few_rows(many_resources, query):
     """Three pages and some binary searches, wherever the page is; with the links to its neighbours."""
-    rows = CountingRows(resource(serial) for serial in range(1, 100_001))
+    rows = CountingRows(many_resources)
     shown = select_commands(SUPER_SIM, rows, query, None)
     assert len(shown.rows) == 50
     assert rows.looks < 300
 
 
-def test_page_behind_a_filter_stops_at_its_last_row():
+def test_page_behind_a_filter_stops_at_its_last_row(many_resources):
     """A filter that most rows match costs no more than none."""
-    rows = CountingRows(resource(serial) for serial in range(1, 100_001))
+    rows = CountingRows(many_resources)
     assert len(select_commands(SUPER_SIM, rows, {"Status": "delivered"}, None, "AC1").rows) == 50
     assert rows.looks < 300
