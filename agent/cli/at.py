@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from agent.cli.common import exit_with_errors, load_config_or_exit, print_json
+from agent.cli.common import exit_with_error, load_config_or_exit, print_json
 from agent.cli.options import config_option, json_option
 from agent.common.printable import escape_unprintable
 from agent.daemon.control_client import ControlError, send_request
@@ -42,7 +42,7 @@ def at(line: str, config_path: Path, *, force: bool, quiet: bool, as_json: bool)
     try:
         response = send_request(load_config_or_exit(config_path).control.socket, request)
     except ControlError as error:
-        exit_with_errors(str(error))
+        exit_with_error(error)
     if as_json:
         print_json(response)
     else:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from agent.common.config import Config
+    from agent.daemon.control_client import ControlError
+    from agent.journal.queries import JournalUnreadable
 
 _UNBROKEN_COLUMNS = ("id", "state", "received", "queued", "at", "sid")
 """Columns of a table that are never wrapped, so that a value can be copied."""
@@ -34,6 +36,16 @@ def load_config_or_exit(path: Path | str) -> Config:
         return load_config(Path(path))
     except ConfigError as error:
         exit_with_errors(*error.errors, exit_status=EXIT_CONFIG)
+
+
+def exit_with_error(error: ControlError | JournalUnreadable) -> NoReturn:
+    """Print an error and end; if sudo is needed, with the line to type and exit status 2."""
+    if not error.needs_sudo:
+        exit_with_errors(str(error))
+    import shlex
+
+    line = shlex.join(("sudo", "modem-agent", *sys.argv[1:]))
+    exit_with_errors(f"{error}: {line}", exit_status=EXIT_CONFIG)
 
 
 def exit_with_errors(*errors: str, exit_status: int = EXIT_FAILURE) -> NoReturn:
@@ -63,7 +75,7 @@ def read_journal_rows(config_path: Path, query: str, limit: int) -> list[dict[st
     try:
         return queries.fetch_newest(journal, query, limit)
     except queries.JournalUnreadable as error:
-        exit_with_errors(str(error))
+        exit_with_error(error)
     except OSError as error:
         exit_with_errors(f"journal {journal} cannot be opened: {error.strerror}")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from agent.cli.common import exit_with_errors, load_config_or_exit, print_json
+from agent.cli.common import exit_with_error, exit_with_errors, load_config_or_exit, print_json
 from agent.cli.options import config_option, json_option
 from agent.common.printable import escape_unprintable
 from agent.daemon.control_client import ControlError, send_request
@@ -68,7 +68,7 @@ def send(
         else:
             _show_wait(response)
     except ControlError as error:
-        exit_with_errors(str(error))
+        exit_with_error(error)
     except KeyboardInterrupt:
         exit_with_errors(
             "interrupted; the message stays queued and is sent when possible: see modem-agent outbox"

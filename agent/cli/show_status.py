@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from agent.cli.common import EXIT_FAILURE, exit_with_errors, load_config_or_exit, print_json
+from agent.cli.common import EXIT_FAILURE, exit_with_error, exit_with_errors, load_config_or_exit, print_json
 from agent.cli.control_path import find_control_socket
 from agent.cli.fetch_status import fetch_status
 from agent.cli.status_screen import make_rows
@@ -27,7 +27,7 @@ def show_status(config_path: Path | str, *, check: bool = False, as_json: bool =
         response = fetch_status(path or load_config_or_exit(config_path).control.socket)
     except ControlError as error:
         load_config_or_exit(config_path)  # an error in the file is the more likely cause
-        exit_with_errors(str(error))
+        exit_with_error(error)
     problems = response["problems"] if check else []
     if as_json:
         print_json(response)

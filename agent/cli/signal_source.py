@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from agent.cli.common import exit_with_error
 from agent.cli.module_settings import make_port_opener
 from agent.common.config import Config, ModemConfig
 from agent.daemon.control_client import AgentNotRunning, ControlError, send_request
@@ -62,14 +63,17 @@ class _Port:
 
 @contextmanager
 def open_signal_source(config_path: Path, config: Config) -> Iterator[SignalSource]:
-    """Yield the agent if it answers, else the port. Raises SignalUnavailable if neither can be asked."""
+    """Yield the agent if it answers, else the port. Raises SignalUnavailable if the port cannot be used.
+
+    An agent that cannot be asked ends the program.
+    """
     path = config.control.socket
     try:
         send_request(path, {"do": "status"}, timeout_s=SIGNAL_TIMEOUT_S)
     except AgentNotRunning:
         pass
     except ControlError as error:
-        raise SignalUnavailable(str(error)) from None
+        exit_with_error(error)
     else:
         yield _RunningAgent(path)
         return

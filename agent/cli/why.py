@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import click
 
-from agent.cli.common import EXIT_CONFIG, exit_with_errors, load_config_or_exit, print_json
+from agent.cli.common import EXIT_CONFIG, exit_with_error, exit_with_errors, load_config_or_exit, print_json
 from agent.cli.message_screen import make_command_lines, make_ignored_lines, make_reply_lines
 from agent.cli.options import config_option, json_option
 from agent.cli.styled_text import Row, format_rows, print_lines, standard_display
@@ -146,7 +146,7 @@ def _read(query: Callable[[], R]) -> R:
     try:
         return query()
     except JournalUnreadable as error:
-        exit_with_errors(str(error))
+        exit_with_error(error)
     except OSError as error:
         exit_with_errors(f"the journal cannot be opened: {error.strerror}")
 

@@ -195,7 +195,7 @@ def load_config(path: Path) -> Config:
             case IsADirectoryError():
                 advice = "name a file in this directory with --config FILE"
             case _:
-                advice = "make it readable by the user that runs modem-agent"
+                advice = "use sudo, or make it readable by the user that runs modem-agent"
         raise ConfigError(f"{path}: {error.strerror or error}; {advice}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: octet {error.start} is not valid UTF-8; save the file as UTF-8") from None

@@ -21,6 +21,15 @@ REQUEST_TIMEOUT_S = 300.0
 class ControlError(Exception):
     """A request failed; the text is one sentence with the reason."""
 
+    needs_sudo = False
+    """True if the request would be answered for another user."""
+
+
+class ControlForbidden(ControlError):  # noqa: N818  (reads as the sentence it is)
+    """The control socket is for other users."""
+
+    needs_sudo = True
+
 
 class AgentNotRunning(ControlError):  # noqa: N818  (reads as the sentence it is)
     """No agent listens at the control socket."""
@@ -101,7 +110,5 @@ def _explain(error: OSError, path: Path | str) -> ControlError:
             "see: systemctl status modem-agent"
         )
     if isinstance(error, PermissionError):
-        return ControlError(
-            f"control socket {path} is not accessible to this user: use sudo or join the group modem-agent"
-        )
+        return ControlForbidden(f"only root and the group modem-agent may use the control socket {path}")
     return ControlError(f"control socket {path}: {error.strerror or error}")

@@ -28,6 +28,15 @@ SELECT_NEWEST_TIMESTAMP = "SELECT newest_timestamp FROM meta LIMIT ?"
 class JournalUnreadable(Exception):  # noqa: N818  (reads as the sentence it is)
     """The journal cannot be read; the text names the file and the reason."""
 
+    needs_sudo = False
+    """True if another user could read it."""
+
+
+class JournalForbidden(JournalUnreadable):
+    """The journal is for other users."""
+
+    needs_sudo = True
+
 
 def fetch_newest(journal_path: Path, query: str, limit: int) -> list[dict[str, Any]]:
     """Return the newest rows, oldest first. Raises JournalUnreadable.
@@ -47,7 +56,7 @@ def open_read_only(journal_path: Path) -> Iterator[sqlite3.Connection]:
     except PermissionError:  # of its directory
         exists, allowed = True, False
     if not allowed:
-        raise JournalUnreadable(f"journal {journal_path} is not for this user; use sudo")
+        raise JournalForbidden(f"only root and the service may read the journal {journal_path}")
     if not exists:
         raise JournalUnreadable(
             f"there is no journal at {journal_path}; has modem-agent run with this configuration?"

@@ -1,12 +1,15 @@
 """The PIN of the SIM: where it comes from and what it must be. JSON on a terminal."""
 
 import json
+import sys
 
 import pytest
 
-from agent.cli.common import print_json
+from agent.cli.common import exit_with_error, print_json
 from agent.cli.module_settings import load_sim_pin
 from agent.common.config import Config, ConfigError, ModemConfig
+from agent.daemon.control_client import ControlError, ControlForbidden
+from agent.journal.queries import JournalForbidden
 from agent.modem.error import ModemUnusable
 
 
@@ -93,3 +96,21 @@ def test_json_has_no_control_characters_on_a_terminal(capsys):
     printed = capsys.readouterr().out
     assert "\x1b" not in printed
     assert json.loads(printed) == value
+
+
+@pytest.mark.parametrize("kind", [ControlForbidden, JournalForbidden])
+def test_missing_rights_get_the_line_with_sudo(kind, capsys, monkeypatch):
+    """It can be copied; the exit status is that of wrong usage."""
+    monkeypatch.setattr(sys, "argv", ["/opt/x/modem-agent", "send", "hello world"])
+    with pytest.raises(SystemExit) as ended:
+        exit_with_error(kind("only root may"))
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "modem-agent: only root may: sudo modem-agent send 'hello world'\n"
+
+
+def test_other_errors_are_failures(capsys):
+    """Without a line."""
+    with pytest.raises(SystemExit) as ended:
+        exit_with_error(ControlError("busy"))
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "modem-agent: busy\n"

@@ -99,7 +99,7 @@ def test_query_without_access_is_one_sentence(journal_env, monkeypatch):
 
     # A patch, because root, who runs some of the tests, may read every directory.
     monkeypatch.setattr(type(journal_env.path), "is_file", refuse)
-    with pytest.raises(queries.JournalUnreadable, match="not for this user; use sudo"):
+    with pytest.raises(queries.JournalUnreadable, match="only root and the service may read the journal"):
         queries.fetch_newest(journal_env.path, queries.SELECT_COMMANDS, 1)
 
 
