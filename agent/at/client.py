@@ -9,6 +9,7 @@ be resynchronised is lost, and with it the session.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from types import TracebackType
@@ -78,6 +79,8 @@ class AtClient:
         self._recovery_task: asyncio.Task[None] | None = None
         """The task that resynchronises or wakes the module, while it runs."""
         self._transport: Transport | None = None
+        self.error_counts: Counter[str] = Counter()
+        """AT commands without a successful result: `refused` and `timed_out`."""
 
     @classmethod
     async def open(
@@ -316,11 +319,13 @@ class AtClient:
         """Return the response of a finished command, or raise its error."""
         command, final = finished.command.redacted_line, finished.final
         if final is not None and not final.ok:
+            self.error_counts["refused"] += 1
             raise CommandRefused(command, final, body_sent=finished.body_sent)
         if final is not None or finished.information:
             return Response(tuple(finished.information), finished.echo_seen, finished.is_doubtful)
         if self._connection.lost_error is not None:
             raise ModemLost(str(self._connection.lost_error), command, body_sent=finished.body_sent)
+        self.error_counts["timed_out"] += 1
         raise CommandTimedOut(
             command,
             f"{command}: {finished.failure_reason}",

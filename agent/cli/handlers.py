@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from agent.cli import CONFIG_VARIABLE
 from agent.cli.common import (
     EXIT_CONFIG,
     EXIT_FAILURE,
@@ -173,7 +174,8 @@ def test_handler(
     os.chdir("/")  # the working directory of a service
     try:
         command = Command.of(body, sid=sid, sender=number, port=port)
-        trial = asyncio.run(run_trial(settings, command, with_action=with_action))
+        environment = os.environ | {CONFIG_VARIABLE: str(config_path)}
+        trial = asyncio.run(run_trial(settings, command, environment, with_action=with_action))
     except (HandlerConfigError, ResourceExhausted) as error:
         exit_with_errors(str(error), exit_status=EXIT_CONFIG)
     if as_json:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from agent.cli import CONFIG_VARIABLE
 from agent.common.config import DEFAULT_CONFIG_PATH
 
 config_option = click.option(
@@ -14,6 +15,7 @@ config_option = click.option(
     type=click.Path(path_type=Path, readable=False),
     default=DEFAULT_CONFIG_PATH,
     show_default=True,
+    envvar=CONFIG_VARIABLE,
     metavar="FILE",
     help="The configuration file.",
 )

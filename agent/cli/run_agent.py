@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.cli import CONFIG_VARIABLE
 from agent.cli.common import EXIT_CONFIG, EXIT_FAILURE, exit_with_errors, load_config_or_exit
 from agent.cli.module_settings import check_init, load_sim_pin, make_port_opener
 from agent.common.config import ConfigError, load_config
@@ -67,6 +68,7 @@ def run_agent(
     from agent.daemon.control_socket import ControlUnusable
     from agent.handlers.registry import HandlerConfigError
     from agent.handlers.results import ResourceExhausted
+    from agent.handlers.runner import ProcessRunner
     from agent.journal.files import JournalLocked
     from agent.journal.journal import JournalUnusable
 
@@ -86,6 +88,9 @@ def run_agent(
         opener=open_port,
         read_config=partial(load_config, config_path),
         until_idle=_make_idle_limits(until_idle),
+        runner=partial(
+            ProcessRunner, environment=os.environ | {CONFIG_VARIABLE: str(config_path.absolute())}
+        ),
         pin=pin,
         notify=make_notifier(os.environ),
         watchdog_interval_s=read_watchdog_interval_s(os.environ, os.getpid()),

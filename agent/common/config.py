@@ -26,6 +26,14 @@ Price = Annotated[
 GatewayName = Annotated[
     str, Limits(pattern=r"[A-Za-z0-9_-]{0,64}", title="a name of at most 64 letters, digits, - and _")
 ]
+LoopbackAddress = Annotated[
+    str,
+    Limits(
+        pattern=r"(127(\.\d{1,3}){3}|localhost|\[::1\]):[1-9]\d{0,4}",
+        title='an address of this device with a port, such as "127.0.0.1:9866"',
+    ),
+]
+"""Metrics are served without a password, so only to programs on the same device."""
 DEFAULT_CONFIG_PATH = Path("/etc/modem-agent/agent.toml")
 BROKER_SCHEMES = ("mqtt", "mqtts", "ws", "wss")
 WEBHOOK_SCHEMES = ("https", "http")
@@ -158,6 +166,14 @@ class WebhookConfig(Record, kw_only=True):
     max_age_s: PositiveFloat | None = None
 
 
+class MetricsConfig(Record, kw_only=True):
+    """``[metrics]``: metrics for Prometheus."""
+
+    listen: LoopbackAddress | None = None
+    textfile: Path | None = None
+    textfile_interval_s: Annotated[float, Limits(ge=1)] = 60.0
+
+
 class Config(Record, kw_only=True):
     """All tables of agent.toml."""
 
@@ -170,6 +186,7 @@ class Config(Record, kw_only=True):
     recovery: RecoveryConfig = RecoveryConfig()
     mqtt: MqttConfig = MqttConfig()
     webhook: WebhookConfig = WebhookConfig()
+    metrics: MetricsConfig = MetricsConfig()
 
     def tables(self) -> dict[str, Record]:
         """Return the tables by their names."""

@@ -64,6 +64,11 @@ class EventKind(StrEnum):
 
     To do: nothing if it was called; else correct the program. It is called once for each change.
     """
+    METRICS = "metrics"
+    """The metrics of the table `[metrics]` cannot be served or written; everything else works.
+
+    To do: what the line says. guides/prometheus.md has the rights that the service needs.
+    """
     WATCHDOG = "watchdog"
     """A task is past its deadline; systemd is no longer notified and will restart the agent.
 

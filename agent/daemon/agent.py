@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import sqlite3
 from functools import partial
+from typing import TYPE_CHECKING
 
 from agent.common.cancellation import run_unless_stopped
 from agent.common.conditions import ConditionMemory
@@ -28,6 +29,9 @@ from agent.journal.outbox import OutboxStore
 from agent.journal.pruning import Pruner
 from agent.pipeline.post_reply_actions import Handlers
 from agent.version import VERSION
+
+if TYPE_CHECKING:
+    from agent.daemon.metrics_source import AgentMetrics
 
 __all__ = ["Agent", "Dependencies", "NotIdleInTime", "RecoveryExhausted"]
 
@@ -85,7 +89,12 @@ class Agent:
         loop = asyncio.get_running_loop()
         dependencies = self._dependencies
         conditions = ConditionMemory(LogThrottle(self._emit, loop.time), dependencies.wall_clock)
-        emit = EventStream(conditions, dependencies.wall_clock)
+        stream = EventStream(conditions, dependencies.wall_clock)
+        emit: EventSink = stream
+        metrics = self._make_metrics(stream)
+        if metrics is not None:
+            emit = metrics.counts
+            dependencies = dependencies.replace(notify=metrics.watch_status(dependencies.notify))
 
         def on_journal_damaged(text: str) -> None:
             event = Event(EventKind.JOURNAL_DAMAGED, text, severity=Severity.ERROR)
@@ -121,10 +130,10 @@ class Agent:
                     conditions=conditions,
                     request_exit=self._request_exit,
                 )
-                components.control_server.add_stream("events", emit.follow)
+                components.control_server.add_stream("events", stream.follow)
                 await components.control_server.start()
                 stack.push_async_callback(components.control_server.stop)
-                await self._run_tasks(runtime, journal, components, handlers)
+                await self._run_tasks(runtime, journal, components, handlers, metrics)
         finally:
             journal.close()
         if self._exit_reason:
@@ -140,13 +149,27 @@ class Agent:
         log_mistakes(registry, self._emit)
         return registry
 
+    def _make_metrics(self, emit: EventSink) -> AgentMetrics | None:
+        """Return the metrics if the configuration asks for any; without them their code is not in memory."""
+        config = self._config
+        if config.metrics.listen is None and config.metrics.textfile is None:
+            return None
+        from agent.daemon.metrics_source import AgentMetrics  # noqa: PLC0415  (see above)
+
+        return AgentMetrics(config.metrics, emit, self._dependencies.wall_clock, config.journal.path)
+
     def _request_exit(self, reason: str) -> None:
         """End with RecoveryExhausted, so that systemd starts another process."""
         self._exit_reason = reason
         self.stop()
 
     async def _run_tasks(
-        self, runtime: Runtime, journal: Journal, components: Components, handlers: Handlers
+        self,
+        runtime: Runtime,
+        journal: Journal,
+        components: Components,
+        handlers: Handlers,
+        metrics: AgentMetrics | None,
     ) -> None:
         dispatcher, supervisor = components.dispatcher, components.supervisor
         async with asyncio.TaskGroup() as group:
@@ -171,6 +194,8 @@ class Agent:
                 group.create_task(self._run_checks(runtime, components), name="checks"),
                 group.create_task(self._stop_when_idle(runtime, components), name="until idle"),
             ]
+            if metrics is not None:
+                background.append(group.create_task(metrics.run(components), name="metrics"))
             self._dependencies.notify("READY=1")
             runtime.emit(Event(EventKind.READY, f"modem-agent {VERSION}, {self._config.service.name}"))
             await self._stop_requested.wait()

@@ -152,7 +152,7 @@ class Components:
             request_exit=request_exit,
             notify_status=lambda text: dependencies.notify(f"STATUS={text}"),
         )
-        self._agent_status = AgentStatus(
+        self.agent_status = AgentStatus(
             runtime=runtime,
             stores=stores,
             service_config=config.service,
@@ -167,7 +167,7 @@ class Components:
             outbox_store=self.outbox_store,
             composer=composer,
             supervisor=self.supervisor,
-            agent_status=self._agent_status,
+            agent_status=self.agent_status,
             on_queued=self._send_state.reply_queued.set,
             describe_alarm=lambda: "" if self.alarm is None else self.alarm.describe(),
         )
@@ -191,7 +191,7 @@ class Components:
     def publish_state(self) -> None:
         """Publish the state of the gateway where a target of forwarded Commands wants it."""
         if targets := self.dispatcher.forwarder.targets:
-            state = self._agent_status.describe_gateway()
+            state = self.agent_status.describe_gateway()
             for target in targets.values():
                 target.publish_state(state)
 
@@ -213,7 +213,7 @@ class Components:
 
     def _find_receiving_obstacle(self) -> str:
         """Return why messages cannot be received now, "" if they can and those of the module were read."""
-        problems = (each for each in self._agent_status.find_problems() if each.prevents != ANSWERED)
+        problems = (each for each in self.agent_status.find_problems() if each.prevents != ANSWERED)
         session = self.supervisor.connection.session
         if (problem := next(problems, None)) is not None or session is None:
             return str(problem)
@@ -248,7 +248,7 @@ class Components:
             config=config,
             runtime=self.runtime,
             store=AlarmStore(self._journal),
-            find_problems=self._agent_status.examine,
+            find_problems=self.agent_status.examine,
             run_program=self._handlers.runner.run_program,
         )
 

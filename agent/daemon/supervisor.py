@@ -9,6 +9,7 @@ failure needs is decided by `agent.recovery.policy`; `agent.recovery.executor` t
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from enum import Enum, StrEnum
 from functools import partial
@@ -82,6 +83,8 @@ class ConnectionStatus:
         self.session: Session | None = None
         self.failed_part: FailedPart | None = None
         """Why the last attempt failed; None since a session began, and for an internal error."""
+        self.at_error_counts: Counter[str] = Counter()
+        """AT commands without a successful result, in all sessions: `refused` and `timed_out`."""
         self.sim_absent_since: float | None = None
         """When the module first reported that it sees no SIM, in seconds since 1970; None if it sees one."""
 
@@ -168,6 +171,7 @@ class Supervisor:
         self.connection.state = SupervisorState.OPENING
         self._deadlines.expect_within("supervisor", OPEN_DEADLINE_S)
         client = await AtClient.open(self._session_factory.opener, self._session_factory.trace)
+        client.error_counts = self.connection.at_error_counts
         try:
             modem = self._modem = self._session_factory.make_modem(client)
             if self._stop_requested.is_set():

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -100,6 +101,8 @@ class RecoveryExecutor:
     ) -> None:
         """`send_refusals` shows whether the module refuses to send."""
         self.policy = policy
+        self.action_counts: Counter[RecoveryAction] = Counter()
+        """The actions that were taken since the start of the agent."""
         self._send_refusals = send_refusals
         self._options = options
         self._reset_budget = reset_budget
@@ -238,6 +241,7 @@ class RecoveryExecutor:
             if refusal:
                 return self._log_skipped(action, failure, refusal)
             self.policy.on_action_done(action, failure, self._now())
+            self.action_counts[action] += 1
             self._last_skip_reason = self.last_skipped = ""
             text = f"{failure.value}: {action.value}"
             if action.is_counted:

@@ -111,7 +111,7 @@ def install_files(stage: Path) -> None:
     from agent.version import VERSION
 
     prefix, share = stage / "opt/modem-agent", stage / "usr/share"
-    example_files = ("README.md", "agent.toml", "handlers", "rights")
+    example_files = ("README.md", "agent.toml", "guides", "handlers", "prometheus-alerts.yml", "rights")
     for name in example_files:
         copy(CONFIG / name, prefix / "share/modem-agent" / name)
     for unit in CONFIG.glob("*.service"):

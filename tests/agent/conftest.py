@@ -48,6 +48,7 @@ VIRTUAL_TIME_FILES = {
     "test_merged_commits.py",
     *("test_session.py", "test_supervisor.py", "test_agent.py", "test_demo.py", "test_alarm.py"),
     *("test_ignored_messages.py", "test_until_idle.py"),
+    "test_metrics_source.py",
 }
 """Files whose tests run in virtual time."""
 

@@ -98,7 +98,14 @@ def test_run_loads_no_part_of_another_command():
     """Neither a simulation nor the libraries of the command line nor OpenSSL is in its memory."""
     loaded = modules_without_site(LOAD_RUN)
     packages = {".".join(name.split(".")[:2]) for name in loaded}
-    others = {"hardware.sim", "hardware.testing", "agent.demo", "agent.diagnosis", "agent.fleet"}
+    others = {
+        "hardware.sim",
+        "hardware.testing",
+        "agent.demo",
+        "agent.diagnosis",
+        "agent.fleet",
+        "agent.metrics",
+    }
     assert packages & others == set()
     assert loaded & {"ssl", "_ssl", "_hashlib", "dataclasses", "shutil", "agent.cli.commands"} == set()
     assert {"asyncio", "agent.daemon.agent"} <= loaded

@@ -41,6 +41,8 @@ LAYERS = (
     {"forwarding"},
     # The tasks that move a Command, and the recovery of a module. They meet in the journal only.
     {"pipeline", "recovery"},
+    # Metrics for Prometheus, made from the values that the agent passes.
+    {"metrics"},
     # Sessions, the control socket, the composition root.
     {"daemon"},
     {"recording"},

@@ -37,6 +37,7 @@ PROGRAMS = {
     "mkfs.ext4": "e2fsprogs",
     "losetup": "mount",
     "mosquitto": "mosquitto",  # an MQTT broker that Commands are forwarded to
+    "promtool": "prometheus",  # checks metrics and alerts
     "chromium": "chromium",  # opens the console of the sandbox
 }
 """Debian package of each program."""

@@ -33,7 +33,7 @@ def test_empty_file_gives_the_defaults():
             {"modm": {}},
             (
                 "agent.toml: unknown table [modm]; the tables are modem, service, handlers, journal, "
-                "control, alarm, recovery, mqtt, webhook"
+                "control, alarm, recovery, mqtt, webhook, metrics"
             ),
         ),
         ({"modem": 3}, "agent.toml: modem must be a table: write [modem] on a line of its own"),
