@@ -49,6 +49,7 @@ from agent.pipeline.ignored_messages import IgnoredMessageRunner
 from agent.pipeline.message_recorder import MessageRecorder
 from agent.pipeline.post_reply_actions import Handlers
 from agent.pipeline.receiver import Receiver
+from agent.pipeline.reply_handover import ReplyHandover
 from agent.pipeline.send_backoff import DestinationBackoff
 from agent.pipeline.send_state import SendState
 from agent.pipeline.sender import Sender
@@ -98,11 +99,13 @@ class Components:
         self._notification_memory = NotificationMemory()
         self._silent_slots = SilentSlots()
         self._init_commands = InitCommands(config.modem.init)
+        reply_queued = asyncio.Event()
         self._send_state = SendState(
             destination_backoff=DestinationBackoff(),
             brownout_guard=BrownoutGuard(runtime.random),
             refusals=SendRefusals(),
-            reply_queued=asyncio.Event(),
+            reply_queued=reply_queued,
+            handover=ReplyHandover(reply_queued.set),
         )
         self.outbox_store = OutboxStore(journal, ReplySpread(config.service.reply_spread_s, runtime.random))
         self.command_store = CommandStore(
@@ -135,7 +138,7 @@ class Components:
             stores=stores,
             handlers=handlers,
             composer=composer,
-            on_reply_queued=self._send_state.reply_queued.set,
+            handover=self._send_state.handover,
             format_status=self._format_status_line,
         )
         self.recovery_executor = self._make_recovery_executor()

@@ -12,6 +12,7 @@ from agent.journal.models import (
     CommandRow,
     CommandState,
     OutgoingMessage,
+    ReplyRow,
     RunStart,
     StoreOutcome,
     StoreResult,
@@ -300,15 +301,19 @@ class CommandStore:
         *,
         stderr: str = "",
         forwarded_to: str | None = None,
-    ) -> None:
+        may_send: Callable[[], bool] | None = None,
+    ) -> ReplyRow | None:
         """Commit the end of a Command together with its replies, which are queued.
 
         `state` is DONE, FAILED or EXPIRED. `action` is the handler and the name of an action that is
         requested for the time after the reply. `stderr` is the end of what the handler wrote there.
         `forwarded_to` names the target that took a Command, which was never `running`.
+
+        With `may_send` the first reply is stored as `sending`, and returned, if no other message is to be
+        sent before it and `may_send` returns True.
         """
 
-        def write(now: JournalTime) -> None:
+        def write(now: JournalTime) -> ReplyRow | None:
             self._execute(
                 "UPDATE commands SET state = ?, reason = ?, ended_wall = ?, stderr = ? WHERE id = ?",
                 (state, reason, now.wall, stderr or None, command_id),
@@ -318,8 +323,7 @@ class CommandStore:
                     "UPDATE commands SET handler = ?, attempts = attempts + 1 WHERE id = ?",
                     (forwarded_to, command_id),
                 )
-            for reply in replies:
-                self._outbox.insert(command_id, reply, now)
+            reply_ids = [self._outbox.insert(command_id, reply, now) for reply in replies]
             if action is not None:
                 self._execute(
                     "INSERT INTO actions"
@@ -327,8 +331,11 @@ class CommandStore:
                     " VALUES (?, ?, ?, 'pending', ?, ?)",
                     (command_id, *action, now.wall, now.uptime),
                 )
+            if may_send is None or not reply_ids:
+                return None
+            return self._outbox.begin_sending(reply_ids[0], may_send, now)
 
-        self._journal.commit(("CommandStore.finish", command_id), write)
+        return self._journal.commit(("CommandStore.finish", command_id), write)
 
     # Status
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -36,7 +36,7 @@ _TP_ST_STILL_TRYING = range(0x20, 0x40)
 class OutboxStore:
     """The tables ``replies`` and ``status_reports``.
 
-    Each method that writes is one commit, except `insert` and `store_report`.
+    Each method that writes is one commit, except `insert`, `begin_sending` and `store_report`.
     """
 
     def __init__(self, journal: Journal, reply_spread: ReplySpread | None = None) -> None:
@@ -191,13 +191,24 @@ class OutboxStore:
 
         From now on it counts against the limits, with any outcome.
         """
-        self._journal.commit(
-            None,
-            lambda now: self._execute(
-                "UPDATE replies SET state = 'sending', attempts = attempts + 1,"
-                " sending_wall = ?1, sent_wall = ?1, sent_uptime = ?2 WHERE id = ?3",
-                (now.wall, now.uptime, reply_id),
-            ),
+        self._journal.commit(None, lambda now: self._set_sending(reply_id, now))
+
+    def begin_sending(self, reply_id: int, may_send: Callable[[], bool], now: JournalTime) -> ReplyRow | None:
+        """Mark a queued message `sending` in the caller's transaction, and return it.
+
+        Returns None if another message is to be sent before it, if it waits, or if `may_send` returns False.
+        """
+        first = self.next_queued()
+        if first is None or first.id != reply_id or not may_send():
+            return None
+        self._set_sending(reply_id, now)
+        return first
+
+    def _set_sending(self, reply_id: int, now: JournalTime) -> None:
+        self._execute(
+            "UPDATE replies SET state = 'sending', attempts = attempts + 1,"
+            " sending_wall = ?1, sent_wall = ?1, sent_uptime = ?2 WHERE id = ?3",
+            (now.wall, now.uptime, reply_id),
         )
 
     def mark_sent(self, reply_id: int, message_reference: int | None) -> None:

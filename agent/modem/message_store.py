@@ -49,12 +49,18 @@ class MessageStore:
         self._reader = StoreReader(
             settings=settings, message_format=message_format, silent_slots=silent_slots
         )
+        self._is_sweeping = False
         self._secondary_stores_due_at = 0.0
         self._scheduled_stores: set[str] = set()
         self._includes_every_store = False
         """True if the next sweep reads every readable store: a notification named the wrong place."""
         self._reads_reports_first = False
         """True if one of these notifications announced a status report."""
+
+    @property
+    def is_sweeping(self) -> bool:
+        """True while a sweep occupies the AT channel, perhaps for minutes."""
+        return self._is_sweeping
 
     @property
     def has_unlistable_store(self) -> bool:
@@ -97,18 +103,22 @@ class MessageStore:
         stores = self._due_stores() if store is None else [store]
         found: list[StoredMessage] = []
         self._reader.begin_sweep()
-        async with self._client.exclusive() as access:
-            for name in stores:
-                try:
-                    found += await self._reader.read_store(access, name)
-                except CommandRefused as error:
-                    if name == (primary if store is None else store):
-                        raise
-                    _log.info("store %s cannot be read: %s", name, error)
-                if found and self._client.lost_error is not None:
-                    break  # what was found is committed
-            if self._settings.current.selected_store != primary and self._client.lost_error is None:
-                await self._reader.select_store(access, primary)
+        self._is_sweeping = True
+        try:
+            async with self._client.exclusive() as access:
+                for name in stores:
+                    try:
+                        found += await self._reader.read_store(access, name)
+                    except CommandRefused as error:
+                        if name == (primary if store is None else store):
+                            raise
+                        _log.info("store %s cannot be read: %s", name, error)
+                    if found and self._client.lost_error is not None:
+                        break  # what was found is committed
+                if self._settings.current.selected_store != primary and self._client.lost_error is None:
+                    await self._reader.select_store(access, primary)
+        finally:
+            self._is_sweeping = False
         if store is None:
             self._includes_every_store = self._reads_reports_first = False
             if now >= self._secondary_stores_due_at:

@@ -237,6 +237,16 @@ class Modem(ModuleControl):
         return self._is_sending
 
     @property
+    def prompts_at_once(self) -> bool:
+        """True if the module would be asked for the prompt of a message now, or after one short command."""
+        return (
+            self._client.lost_error is None
+            and self._urc_handler.initialised.is_set()
+            and not self._is_sending
+            and not self._message_store.is_sweeping
+        )
+
+    @property
     def send_timeout_s(self) -> float:
         """The longest time from the body of a message to its result."""
         return self._initialiser.send_timeout_s

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from agent.common.events import Event, EventKind, Severity, mask_number
 from agent.common.runtime import Runtime
@@ -10,9 +12,10 @@ from agent.handlers.results import Finished
 from agent.handlers.spec import HandlerSpec
 from agent.journal.executor import retry_until_committed
 from agent.journal.inbox import CommandStore
-from agent.journal.models import CommandRow, CommandState, OutgoingMessage
+from agent.journal.models import CommandRow, CommandState, OutgoingMessage, ReplyRow
 from agent.journal.outbox import OutboxStore
 from agent.pipeline.composer import MessageComposer
+from agent.pipeline.reply_handover import ReplyHandover
 from agent.service.classify import ERROR_REPLY_PREFIX
 from agent.service.compose import ComposeError
 
@@ -29,14 +32,14 @@ class CommandFinisher:
         command_store: CommandStore,
         outbox_store: OutboxStore,
         composer: MessageComposer,
-        on_reply_queued: Callable[[], None],
+        handover: ReplyHandover,
     ) -> None:
-        """`on_reply_queued` is called after each commit that queued a reply."""
+        """`handover` passes replies to the sender."""
         self._runtime = runtime
         self._command_store = command_store
         self._outbox_store = outbox_store
         self._composer = composer
-        self._on_reply_queued = on_reply_queued
+        self._handover = handover
 
     async def finish_done(self, row: CommandRow, spec: HandlerSpec, result: Finished) -> None:
         """Commit that the Command is done, with its reply and the action that follows the reply."""
@@ -49,8 +52,7 @@ class CommandFinisher:
                 return
         action = None if result.then is None else (spec.name, result.then)
         is_forwarded = spec.kind == "forwarding"
-        await retry_until_committed(
-            self._runtime,
+        finish = partial(
             self._command_store.finish,
             row.id,
             CommandState.DONE,
@@ -60,6 +62,7 @@ class CommandFinisher:
             stderr=result.stderr,
             forwarded_to=spec.name if is_forwarded else None,
         )
+        await self._commit_end(finish, replies)
         no_reply = f"forwarded to {spec.name}" if is_forwarded else "no reply"
         self.log(EventKind.DONE, row, "" if replies else no_reply)
         self._log_replies_queued(row, replies)
@@ -115,17 +118,33 @@ class CommandFinisher:
                 replies = self._compose_replies(row, f"{ERROR_REPLY_PREFIX}{error_text}", error_reply=True)
             except Exception as error:  # noqa: BLE001  (it must not end the dispatcher and the other Commands)
                 reason += f"; no error reply: {type(error).__name__}: {error}"
-        await retry_until_committed(
-            self._runtime,
-            self._command_store.finish,
-            row.id,
-            CommandState.FAILED,
-            reason,
-            replies,
-            stderr=stderr,
+        finish = partial(
+            self._command_store.finish, row.id, CommandState.FAILED, reason, replies, stderr=stderr
         )
+        await self._commit_end(finish, replies)
         self.log(EventKind.FAILED, row, reason, severity=Severity.WARNING)
         self._log_replies_queued(row, replies)
+
+    async def _commit_end(
+        self, finish: Callable[..., ReplyRow | None], replies: Sequence[OutgoingMessage]
+    ) -> None:
+        """Commit the end of a Command by `finish`. Its first reply goes to the sender, if that is idle."""
+        handover = self._handover.begin(replies[0]) if replies else None
+        if handover is None:
+            await retry_until_committed(self._runtime, finish)
+            return
+        try:
+            handover.resolve(await self._runtime.db.run(finish, may_send=handover.may_send))
+        except sqlite3.Error:
+            handover.resolve(None)
+            # If the failed commit is on the disk nevertheless, this returns the reply, which has not left.
+            reply = await retry_until_committed(self._runtime, finish)
+            if reply is not None:
+                await retry_until_committed(
+                    self._runtime, self._outbox_store.requeue, reply.id, "", count_attempt=False
+                )
+        finally:
+            handover.resolve(None)  # in case of a cancellation, so that the sender does not wait
 
     def log(
         self,
@@ -165,4 +184,4 @@ class CommandFinisher:
             if omitted := replies[-1].omitted:
                 detail += f"; it was cut, its last {omitted} characters are not sent"
             self.log(EventKind.QUEUED, row, detail, text or None)
-            self._on_reply_queued()
+            self._handover.notify_queued()

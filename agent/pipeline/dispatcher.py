@@ -40,6 +40,7 @@ from agent.pipeline.post_reply_actions import (
     PostReplyActions,
     to_handler_command,
 )
+from agent.pipeline.reply_handover import ReplyHandover
 from agent.pipeline.resource_backoff import ResourceBackoff
 from pdu.record import Record
 
@@ -73,12 +74,12 @@ class Dispatcher:
         stores: JournalStores,
         handlers: Handlers,
         composer: MessageComposer,
-        on_reply_queued: Callable[[], None],
+        handover: ReplyHandover,
         format_status: Callable[[], str],
     ) -> None:
         """Create a dispatcher that has not started.
 
-        `on_reply_queued` is called after each commit that queued a reply. `format_status` returns one line
+        `handover` passes replies to the sender. `format_status` returns one line
         about the agent, for the built-in handler `status`.
         """
         self._runtime = runtime
@@ -94,7 +95,7 @@ class Dispatcher:
             command_store=stores.command_store,
             outbox_store=stores.outbox_store,
             composer=composer,
-            on_reply_queued=on_reply_queued,
+            handover=handover,
         )
         self.forwarder = CommandForwarder(
             runtime=runtime,

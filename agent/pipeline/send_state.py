@@ -6,6 +6,7 @@ import asyncio
 
 from agent.modem.send_refusals import SendRefusals
 from agent.pipeline.brownout import BrownoutGuard
+from agent.pipeline.reply_handover import ReplyHandover
 from agent.pipeline.send_backoff import DestinationBackoff
 from pdu.record import Record
 
@@ -18,4 +19,5 @@ class SendState(Record):
     refusals: SendRefusals
     """The refusals since a message was last accepted."""
     reply_queued: asyncio.Event
-    """Set when a message was queued."""
+    """Set when a message was queued or handed over."""
+    handover: ReplyHandover

@@ -18,12 +18,13 @@ from agent.common.config import ServiceConfig
 from agent.common.events import Event, EventKind, Severity, mask_number
 from agent.common.runtime import Runtime
 from agent.journal.executor import COMMIT_RECOVERED_EVENT, commit_failed_event, retry_until_committed
-from agent.journal.models import ReplyRow
+from agent.journal.models import OutgoingMessage, ReplyRow
 from agent.journal.outbox import OutboxStore
 from agent.journal.timestamps import DAY_S
 from agent.modem.modem import Modem
-from agent.modem.sending import NotSent, OutcomeUnknown
+from agent.modem.sending import NotSent, OutcomeUnknown, SendOutcome
 from agent.pipeline.outcome_recorder import OutcomeRecorder
+from agent.pipeline.reply_handover import Handover
 from agent.pipeline.send_backoff import RETRY_BACKOFF
 from agent.pipeline.send_state import SendState
 
@@ -43,6 +44,10 @@ UNTIL_QUEUED = inf
 """A delay that ends when a message is queued."""
 TASK = "sender"
 """Name of the task for the watchdog."""
+
+
+class HandoverEnded(Exception):  # noqa: N818  (a state of the handover, not a mistake)
+    """A reply that was handed over may not leave now; the outbox has it."""
 
 
 class Sender:
@@ -72,6 +77,7 @@ class Sender:
         self._brownout_guard = state.brownout_guard
         self._refusals = state.refusals
         self._reply_queued = state.reply_queued
+        self._handover = state.handover
         self._on_reply_settled = on_reply_settled
         self._outcomes = OutcomeRecorder(
             runtime=runtime,
@@ -119,10 +125,35 @@ class Sender:
                 self._reply_queued.clear()
                 delay = await self._send_next()
                 if delay is not None:
-                    wake_up = self._reply_queued if self._wakes_on_queued else asyncio.Event()
-                    await self._modem.wait(wake_up, delay)
+                    await self._wait(delay)
         except ModemLost:
             return
+
+    async def _wait(self, delay_s: float) -> None:
+        """Wait for the next attempt. While no message waits, a reply may be handed over. Raises ModemLost."""
+        wake_up = self._reply_queued if self._wakes_on_queued else asyncio.Event()
+        if delay_s == UNTIL_QUEUED:
+            self._handover.open(self._accepts_handover, lambda: self._check_rate_limits() is None)
+        try:
+            await self._modem.wait(wake_up, delay_s)
+        except ModemLost:
+            if (handover := self._handover.close()) is not None:
+                await self._send_handed_over(handover)  # it is known that it has not left
+            raise
+        finally:
+            handover = self._handover.close()
+        if handover is not None and (pause_s := await self._send_handed_over(handover)) is not None:
+            await self._modem.wait(asyncio.Event(), pause_s)
+
+    def _accepts_handover(self) -> bool:
+        """Return True if the module can be asked for the prompt of a reply now."""
+        return (
+            not self._journal_failed
+            and not self._was_without_network
+            and self._unsent_reply_id is None
+            and self._modem.prompts_at_once
+            and self._check_modem() is None
+        )
 
     async def _send_next(self) -> float | None:
         """Send the oldest message that may leave. Return the delay of the next attempt, None for no delay."""
@@ -213,6 +244,40 @@ class Sender:
             self._emit(Event(EventKind.HELD, reason, severity=Severity.WARNING))
             await self._db.run(self._outbox_store.set_wait_reason, reply.id, f"waiting: {reason}")
 
+    async def _send_handed_over(self, handover: Handover) -> float | None:
+        """Send a reply while its Command ends. Return the delay of the next attempt, None for no delay."""
+        may_have_left = False
+
+        async def before_body() -> None:
+            nonlocal may_have_left
+            reply = await handover.committed()
+            if reply is None:
+                raise HandoverEnded
+            may_have_left = True
+            self._on_sending(reply)
+
+        self._runtime.deadlines.expect_within(TASK, SEND_DEADLINE_S)
+        outcome: SendOutcome
+        try:
+            outcome = await self._modem.send(self._build_submit(handover.message), before_body)
+        except HandoverEnded:
+            return None
+        except Exception as error:  # noqa: BLE001  (an error ends this message and no other)
+            reason = str(error) or type(error).__name__
+            outcome = OutcomeUnknown(reason) if may_have_left else NotSent(reason)
+        finally:
+            self._awaiting_result = None
+            self._runtime.deadlines.clear(TASK)
+        reply = await handover.committed()
+        return None if reply is None else await self._outcomes.record(reply, outcome, marked_sending=True)
+
+    def _on_sending(self, reply: ReplyRow) -> None:
+        """Record that the body of a message is about to leave."""
+        self._brownout_guard.on_message_sending(_now())
+        content = reply.user_data.text or reply.user_data.data
+        self._outcomes.log(EventKind.SENDING, reply, f"to {mask_number(reply.destination)}", content)
+        self._awaiting_result = reply.id, _now()
+
     async def _send(self, reply: ReplyRow) -> float | None:
         marked_sending = False
 
@@ -223,10 +288,7 @@ class Sender:
             if self._journal_failed:
                 self._journal_failed = False
                 self._emit(COMMIT_RECOVERED_EVENT)
-            self._brownout_guard.on_message_sending(_now())
-            content = reply.user_data.text or reply.user_data.data
-            self._outcomes.log(EventKind.SENDING, reply, f"to {mask_number(reply.destination)}", content)
-            self._awaiting_result = reply.id, _now()
+            self._on_sending(reply)
 
         self._runtime.deadlines.expect_within(TASK, SEND_DEADLINE_S)
         try:
@@ -250,7 +312,7 @@ class Sender:
             self._runtime.deadlines.clear(TASK)
         return await self._outcomes.record(reply, outcome, marked_sending=marked_sending)
 
-    def _build_submit(self, reply: ReplyRow) -> pdu.Submit:
+    def _build_submit(self, reply: ReplyRow | OutgoingMessage) -> pdu.Submit:
         return pdu.Submit(
             destination_address=pdu.Address.parse(reply.destination),
             user_data=reply.user_data,

@@ -32,6 +32,7 @@ from agent.pipeline.dispatcher import Dispatcher, JournalStores
 from agent.pipeline.message_recorder import MessageRecorder
 from agent.pipeline.post_reply_actions import Handlers
 from agent.pipeline.receiver import Receiver
+from agent.pipeline.reply_handover import ReplyHandover
 from agent.pipeline.send_backoff import DestinationBackoff
 from agent.pipeline.send_state import SendState
 from agent.pipeline.sender import Sender
@@ -118,6 +119,7 @@ class PipelineHarness:
         self.command_store = CommandStore(self.journal, self.outbox_store)
         self.action_store = ActionStore(self.journal)
         self.reply_queued = asyncio.Event()
+        self.handover = ReplyHandover(self._on_reply_queued)
         self.destination_backoff = DestinationBackoff()
         self.send_refusals = SendRefusals()
         return self
@@ -250,7 +252,7 @@ class PipelineHarness:
                 tuple(self.targets),
             ),
             composer=composer or MessageComposer(self.service, reply_config or ReplyConfig()),
-            on_reply_queued=self._on_reply_queued,
+            handover=self.handover,
             format_status=format_status,
         )
 
@@ -265,7 +267,11 @@ class PipelineHarness:
             outbox_store=self.outbox_store,
             config=ServiceConfig(**config),
             state=SendState(
-                self.destination_backoff, self.brownout_guard, self.send_refusals, self.reply_queued
+                self.destination_backoff,
+                self.brownout_guard,
+                self.send_refusals,
+                self.reply_queued,
+                self.handover,
             ),
             on_reply_settled=on_reply_settled,
         )

@@ -173,6 +173,10 @@ class FakeModem:
     def take_silent_slots(self):
         return []
 
+    @property
+    def prompts_at_once(self):
+        return not self.lost.is_set() and not self.is_sending
+
     async def send(self, submit, before_body):
         self.is_sending = True
         try:

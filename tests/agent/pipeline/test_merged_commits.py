@@ -1,4 +1,4 @@
-"""One commit for two steps: a Command is stored as running if its handler is free."""
+"""One commit for two steps: a Command is stored and started, or ends and its reply is being sent."""
 
 import asyncio
 import sqlite3
@@ -6,6 +6,8 @@ import sqlite3
 import pytest
 
 from agent.handlers.results import Finished
+from agent.journal.reply_spread import ReplySpread
+from agent.modem.sending import NotSent, Sent
 
 
 @pytest.fixture
@@ -139,3 +141,136 @@ async def test_burst_runs_in_the_order_of_arrival(pipeline, factories):
         await pipeline.advance(2)
     assert [text for _, text, _ in pipeline.runner.runs] == [f"led {number}" for number in range(1, 6)]
     assert pipeline.command_states() == ["done"] * 5
+
+
+# done and sending
+
+
+async def test_reply_is_sending_in_the_commit_that_ends_its_command(pipeline):
+    """An idle sender asks for the prompt while the Command ends: three commits in all with `sent`."""
+    async with pipeline.run_dispatcher(), pipeline.run_sender():
+        pipeline.store_command("led on")
+        pipeline.call_log.clear()
+        pipeline.active_dispatcher.wake()
+        await pipeline.advance(1)
+    kinds = [what for what, *_ in pipeline.call_log]
+    assert kinds == ["commit", "run", "commit", "send", "body", "commit"]
+    assert pipeline.reply_states() == ["sent"]
+    assert pipeline.query_column("SELECT attempts FROM replies") == [1]
+    events = [event.kind for event in pipeline.events]
+    assert [kind for kind in events if kind in {"done", "queued", "sending", "sent"}] == [
+        *("done", "queued", "sending", "sent")
+    ]
+
+
+async def run_one(pipeline, factories, plan=None, **options):
+    """Run a Command while the sender is idle, and return the modem."""
+    modem = factories.modem(pipeline)
+    if plan is not None:
+        modem.plan("send", plan)
+    async with pipeline.run_dispatcher(), pipeline.run_sender(modem, **options):
+        pipeline.store_command("led on")
+        pipeline.active_dispatcher.wake()
+        await pipeline.advance(1)
+        states = pipeline.reply_states()
+        await pipeline.advance(400)
+    return modem, states
+
+
+async def test_failed_prompt_queues_the_reply_again(pipeline, factories):
+    """Nothing has left, so it is tried again, and that attempt is counted once."""
+    modem, states = await run_one(pipeline, factories, NotSent("no prompt"))
+    assert states == ["queued"]
+    assert pipeline.reply_states() == ["sent"]
+    assert pipeline.query_column("SELECT attempts FROM replies") == [2]
+    assert modem.sent_contents == ["did led on"]
+
+
+async def test_error_before_the_body_is_no_unknown_outcome(pipeline, factories):
+    """An error of any kind before the body ends this attempt only."""
+    modem, states = await run_one(pipeline, factories, ValueError("a mistake"))
+    assert states == ["queued"]
+    assert modem.sent_contents == ["did led on"]
+
+
+async def test_rate_limit_keeps_a_reply_queued(pipeline, factories):
+    """The limit is checked in the commit; text entry is closed without a body."""
+    for _ in range(2):
+        pipeline.queue_message()
+    modem, states = await run_one(pipeline, factories, max_per_day=2)
+    assert states == ["sent", "sent", "queued"]
+    assert modem.sent_contents == ["hello", "hello"]
+
+
+async def test_busy_sender_takes_replies_from_the_outbox(pipeline, factories):
+    """While a message is being sent, the next reply waits in the outbox, and leaves once."""
+    release = asyncio.Event()
+
+    async def wait(_submit):
+        await release.wait()
+        return Sent(7)
+
+    modem = factories.modem(pipeline)
+    modem.plan("send", wait)
+    async with pipeline.run_dispatcher(), pipeline.run_sender(modem):
+        for text in ("led 1", "led 2"):
+            pipeline.store_command(text)
+            pipeline.active_dispatcher.wake()
+            await pipeline.advance(1)
+        assert pipeline.reply_states() == ["sending", "queued"]
+        release.set()
+        await pipeline.advance(1)
+    assert pipeline.reply_states() == ["sent", "sent"]
+    assert modem.sent_contents == ["did led 1", "did led 2"]
+
+
+async def test_commit_that_fails_closes_text_entry_and_is_repeated(pipeline, factories):
+    """No body leaves before the commit; the reply is sent when the journal can commit again."""
+    modem = factories.modem(pipeline)
+    async with pipeline.run_dispatcher(), pipeline.run_sender(modem):
+        pipeline.store_command("led on")
+
+        async def fill_disk(_command):
+            pipeline.fail_commits_disk_full()
+            return Finished("well")
+
+        pipeline.runner.plan("led", fill_disk)
+        pipeline.active_dispatcher.wake()
+        await pipeline.advance(1)
+        assert modem.sent_contents == []
+        assert pipeline.command_states() == ["running"]
+        pipeline.commit_error = None
+        await pipeline.advance(120)
+    assert modem.sent_contents == ["well"]
+    assert pipeline.reply_states() == ["sent"]
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.01])
+async def test_lost_connection_queues_a_reply_that_was_handed_over(pipeline, factories, delay_s):
+    """It has not left, and the next session sends it."""
+    modem = factories.modem(pipeline)
+    async with pipeline.run_dispatcher():
+        async with pipeline.run_sender(modem):
+            pipeline.store_command("led on")
+
+            async def lose(_command):
+                asyncio.get_running_loop().call_later(delay_s, modem.lose_line)
+                return Finished("well")
+
+            pipeline.runner.plan("led", lose)
+            modem.plan("send", NotSent("lost"))
+            pipeline.active_dispatcher.wake()
+            await pipeline.advance(1)
+        assert pipeline.reply_states() == ["queued"]
+        async with pipeline.run_sender() as second:
+            await pipeline.advance(120)
+    assert second.sent_contents == ["well"]
+    assert pipeline.reply_states() == ["sent"]
+
+
+async def test_reply_that_waits_for_its_spread_is_not_handed_over(pipeline, factories):
+    """Its commit shows that it may not leave yet."""
+    pipeline.outbox_store._reply_spread = ReplySpread(60.0, pipeline.random)
+    _, states = await run_one(pipeline, factories)
+    assert states == ["queued"]
+    assert pipeline.reply_states() == ["sent"]
