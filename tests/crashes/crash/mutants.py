@@ -50,7 +50,7 @@ def _delete_first():
 
 def _body_uncommitted():
     """`sending` is not committed before the body is sent."""
-    patch_method(OutboxStore, "mark_sending", lambda self, reply: None)
+    patch_method(OutboxStore, "_set_sending", lambda self, reply, now: None)
 
 
 def _begin_uncommitted():
@@ -77,10 +77,10 @@ def _reply_in_second_commit():
     """A Command is done in one commit and its reply is queued in the next."""
     finish = CommandStore.finish
 
-    def apart(self, command, state, reason=None, replies=(), action=None):
+    def apart(self, command, state, reason=None, replies=(), action=None, **options):
         finish(self, command, state, reason)
         time.sleep(0.01)  # a slow disk
-        finish(self, command, state, reason, replies, action)
+        return finish(self, command, state, reason, replies, action, **options)
 
     patch_method(CommandStore, "finish", apart)
 

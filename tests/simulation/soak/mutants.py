@@ -141,8 +141,8 @@ def _sending_before_prompt():
 
 
 def _sending_after_body():
-    def mark_sending(self, reply):
-        """Commit nothing yet."""
+    def set_sending(self, reply, now):
+        """Write nothing yet."""
 
     mark_sent = OutboxStore.mark_sent
 
@@ -150,7 +150,7 @@ def _sending_after_body():
         self._execute("UPDATE replies SET attempts = attempts + 1 WHERE id = ?", (reply,))
         mark_sent(self, reply, message_reference)
 
-    return ((OutboxStore, "mark_sending", mark_sending), (OutboxStore, "mark_sent", count_late))
+    return ((OutboxStore, "_set_sending", set_sending), (OutboxStore, "mark_sent", count_late))
 
 
 def _watchdog_by_timer():
@@ -284,17 +284,15 @@ def _action_restarted():
 
 
 def _attempts_in_memory():
-    def sending(self, reply):
-        self._journal.commit(
-            None, lambda _: self._execute("UPDATE replies SET state = 'sending' WHERE id = ?", (reply,))
-        )
+    def sending(self, reply, now):
+        self._execute("UPDATE replies SET state = 'sending' WHERE id = ?", (reply,))
 
     requeue = OutboxStore.requeue
 
     def uncounted(self, reply, reason, *, count_attempt):
         requeue(self, reply, reason, count_attempt=False)
 
-    return ((OutboxStore, "mark_sending", sending), (OutboxStore, "requeue", uncounted))
+    return ((OutboxStore, "_set_sending", sending), (OutboxStore, "requeue", uncounted))
 
 
 def _no_sweep():
@@ -310,8 +308,8 @@ def _no_sweep():
 def _reply_in_second_commit():
     finish = CommandStore.finish
 
-    def finish_without_replies(self, command, state, reason=None, replies=(), action=None):
-        finish(self, command, state, reason, (), action)
+    def finish_without_replies(self, command, state, reason=None, replies=(), action=None, **options):
+        return finish(self, command, state, reason, (), action, **options)
 
     finish_done = CommandFinisher.finish_done
 
@@ -320,7 +318,7 @@ def _reply_in_second_commit():
         if result.reply and row.answerable:
             replies = self._compose_replies(row, result.reply, spec.reply_to)
             await self._runtime.db.run(self._outbox_store.enqueue, replies)
-            self._on_reply_queued()
+            self._handover.notify_queued()
 
     return ((CommandStore, "finish", finish_without_replies), (CommandFinisher, "finish_done", enqueue_later))
 
