@@ -4,7 +4,8 @@ Selecting a store and using it happen within one exclusive access.
 
 A slot is deleted only if it is known to hold the message that was read from it: nothing has announced another
 one since, and nothing has been deleted since, because on some modules one delete frees several slots, which
-another message may take without a notification. Otherwise the slot is read again first.
+another message may take without a notification (`agent.modem.fresh_slots`). Otherwise the slot is read again
+first.
 """
 
 from __future__ import annotations
@@ -152,10 +153,12 @@ class MessageStore:
         async with self._client.exclusive() as access:
             if raw is not None and slot not in self._reader.fresh_slots:
                 message = await self._read_slot(access, slot)
-                if message is None or message.raw != raw:
+                is_unchanged = message is not None and message.raw == raw
+                self._reader.fresh_slots.on_read_again(slot, unchanged=is_unchanged)
+                if not is_unchanged:
                     return message is None
             await self._reader.select_store(access, slot.store)
-            self._reader.fresh_slots.clear()
+            self._reader.fresh_slots.on_delete(slot)
             try:
                 await self._reader.exchange(access, AtCommand(f"AT+CMGD={slot.index}", DELETE_TIMEOUT_S))
             except CommandRefused as error:

@@ -18,6 +18,7 @@ from agent.at.errors import CommandRefused, CommandTimedOut, ModemLost
 from agent.at.events import Information
 from agent.at.parameters import ParameterValues, parse_values
 from agent.modem.at_commands import read_command, set_command
+from agent.modem.fresh_slots import FreshSlots
 from agent.modem.message_format import MessageFormat, PduFormat
 from agent.modem.settings import SettingsHolder
 from agent.modem.silent_slots import SilentSlots
@@ -56,8 +57,7 @@ class StoreReader:
         """True if the module is known to count <length> in its own way."""
         self._scan_results: dict[str, _ScanResult] = {}
         """The last scan of each store, if it found nothing."""
-        self.fresh_slots: set[Slot] = set()
-        """The slots that are known to hold what was read from them."""
+        self.fresh_slots = FreshSlots()
         self.damaged_stores: set[str] = set()
         """The stores of this sweep with an entry that could not be parsed."""
         self.has_unlistable_store = False
@@ -71,7 +71,7 @@ class StoreReader:
 
     def mark_changed(self, slot: Slot) -> None:
         """Record that a slot, perhaps under another name of its store, may hold another message now."""
-        self.fresh_slots = {fresh for fresh in self.fresh_slots if slot.index not in {fresh.index, -1}}
+        self.fresh_slots.forget(slot)
 
     def forget_scans(self) -> None:
         """Scan stores again that cannot be listed."""
@@ -127,7 +127,7 @@ class StoreReader:
             used, _ = await self.read_usage(access, store)
             if used is None or used > len(indices):  # the header of an entry is missing
                 return await self._scan_slots(access, store, None)
-        self.fresh_slots |= found.keys()
+        self.fresh_slots.add(found)
         return list(found.values())
 
     async def _scan_slots(
@@ -177,7 +177,7 @@ class StoreReader:
             message = await self._read_consistently(access, _parse_slot(used_format, response, slot))
             if message is not None:
                 found.append(message)
-                self.fresh_slots.add(slot)
+                self.fresh_slots.add([slot])
         self._scan_results.pop(store, None)
         failed = refusal is not None and not any_slot_answered and bool(used)
         if not found and used != 0:
@@ -272,7 +272,7 @@ class StoreReader:
     async def _read_once(self, access: ExclusiveAccess, slot: Slot) -> StoredMessage | None:
         await self.select_store(access, slot.store)
         used_format, response = await self._exchange_for_slot(access, slot)
-        self.fresh_slots.add(slot)
+        self.fresh_slots.add([slot])
         return _parse_slot(used_format, response, slot)
 
     async def _exchange_for_slot(self, access: ExclusiveAccess, slot: Slot) -> tuple[MessageFormat, Response]:

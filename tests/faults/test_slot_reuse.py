@@ -160,6 +160,22 @@ async def test_f116_slot_is_read_again_after_another_delete_only(tmp_path, messa
         assert world.executed == TEXTS[:count]
 
 
+@pytest.mark.parametrize("message_format", ["pdu"])
+async def test_f116_module_that_frees_one_slot_at_a_time_is_trusted_after_three_reads(
+    tmp_path, message_format
+):
+    """In a burst the slots are read again before their own deletes only until three were unchanged."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        for index in range(1, 8):
+            world.store_pdu(index, make_pdu(f"valve {index}", timestamp=f"26/11/21,20:0{index}:00+00"))
+        world.interceptor.send_to_agent(notifications(7))
+        await world.advance(3)
+        commands = world.interceptor.commands_matching(r"AT\+CMG[RD]=\d+")
+        again = [f"AT+CMG{way}={index}" for index in (2, 3, 4) for way in "RD"]
+        assert commands[7:] == ["AT+CMGD=1", *again, "AT+CMGD=5", "AT+CMGD=6", "AT+CMGD=7"]
+
+
 def silence_slots(world, indices, silence_s):
     """Make the module deaf for a while after each command that reads one of these slots while it is used."""
     state = {"deaf_until": 0.0}
