@@ -12,7 +12,6 @@ from typing import Any
 from agent.common.config import Config, MqttConfig, WebhookConfig
 from agent.common.events import Condition
 from agent.forwarding.delivery import DeliveryTarget
-from agent.forwarding.worker_target import WorkerTarget
 from agent.handlers.spec import HandlerSpec
 from agent.version import VERSION
 
@@ -43,8 +42,11 @@ def list_specs(config: Config) -> list[HandlerSpec]:
 
 def make_targets(config: Config, random: Random) -> list[DeliveryTarget]:
     """Return the configured targets. Each has a process of its own, which is not started yet."""
-    specs = {spec.name: spec for spec in list_specs(config)}
     targets: list[DeliveryTarget] = []
+    if not (specs := {spec.name: spec for spec in list_specs(config)}):
+        return targets
+    from agent.forwarding.worker_target import WorkerTarget  # noqa: PLC0415  (most agents forward nothing)
+
     for name, table in _list_tables(config):
         gateway = table.gateway or default_gateway(config.journal.path)
         settings = worker_settings(table, gateway)

@@ -140,13 +140,32 @@ async def test_target_that_hangs_holds_up_no_handler(pipeline, target):
     assert pipeline.command_states() == ["done", "done"]
 
 
+async def test_handler_that_hangs_holds_up_no_delivery(pipeline, target):
+    """Also if no further handler may run at the same time."""
+    end = asyncio.Event()
+
+    async def hang(_command):
+        await end.wait()
+        return Finished(None)
+
+    pipeline.runner.plan("led", hang)
+    pipeline.store_command("led on")
+    pipeline.store_command("on 1")
+    async with run_forwarding(pipeline, config={"max_concurrent": 1}):
+        assert pipeline.command_states() == ["running", "done"]
+        end.set()
+        await pipeline.advance(1)
+
+
 async def test_waiting_command_expires(pipeline, target):
     """What is too old is not delivered when the target is back. The next one is."""
     pipeline.store_command("on 1", minute=0)
     target.outcomes = [AWAY]
     async with run_forwarding(pipeline, config={"max_age_s": 3600.0}):
+        answer = asyncio.create_task(target.listener.on_answer(target.messages[0]["id"], "1 is on"))
         await pipeline.advance(8000)
         assert pipeline.command_states() == ["expired"]
+        assert answer.done()
         await target.listener.on_answer(target.messages[0]["id"], "1 is on")
     assert pipeline.reply_states() == []
 
