@@ -33,6 +33,9 @@ def check(config_path: Path) -> None:
     2  there is an error, or wrong usage
     """
     from agent.diagnosis.configuration import HandlerReport, check_handlers, check_settings
+    from agent.diagnosis.forwarding_checks import forwards
+    from agent.forwarding.network_errors import NO_NETWORK
+    from agent.installation.plan import find_device
     from agent.journal.mounts import explain_volatile
 
     report = check_settings(config_path, SETTING_CHECKS)
@@ -48,6 +51,8 @@ def check(config_path: Path) -> None:
     is_journal_known = "journal.path" not in report.unknown_keys and not settings.journal.allow_volatile
     if is_journal_known and (volatile := explain_volatile(settings.journal.path)):
         click.echo(f"warning: {config_path}: journal.path: {volatile}", err=True)
+    if forwards(settings) and not find_device(config_path).may_use_network:
+        click.echo(f"warning: {config_path}: {NO_NETWORK}", err=True)
     if errors:
         exit_with_errors(*errors, exit_status=EXIT_CONFIG)
     triggers = ", ".join(handlers.triggers)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from agent.diagnosis.agent_exchange import AgentRequest
     from agent.diagnosis.doctor import Doctor, DoctorDependencies
     from agent.diagnosis.finding import Finding
-    from agent.installation.plan import Device
 
 EXIT_WARNING = 3
 """Exit status if there is a warning and nothing is wrong."""
@@ -125,9 +124,10 @@ def _make_dependencies(config_path: Path, trace: Any) -> DoctorDependencies:
     from agent.diagnosis.doctor import DoctorDependencies
     from agent.diagnosis.forwarding_checks import ForwardingFacts
     from agent.diagnosis.system_facts import explain_unit, read_unit
+    from agent.installation.plan import find_device
     from hardware.port_users import find_user
 
-    device = _find_device(config_path)
+    device = find_device(config_path)
 
     def make_opener(port: str, baud: int | Literal["auto"]) -> TransportOpener:
         return make_port_opener(config_path, Config(modem=ModemConfig(port=port, baud=baud)))
@@ -148,7 +148,7 @@ def _make_dependencies(config_path: Path, trace: Any) -> DoctorDependencies:
         wall_clock=time.time,
         describe_unit=lambda: explain_unit(device.unit, read_unit(device.unit)),
         forwarding=ForwardingFacts(
-            may_use_network=lambda: not device.is_installed or device.network_drop_in.exists(),
+            may_use_network=lambda: device.may_use_network,
             find_credential=lambda name: file if _exists(file := device.credential_file(name)) else None,
         ),
         agent_user=find_user(SERVICE_USER, PORT_GROUP),
@@ -164,14 +164,6 @@ def _exists(file: Path) -> bool:
         return True
 
 
-def _find_device(config_path: Path) -> Device:
-    """Return the installation that uses this file: the only agent of the device, or one of several."""
-    from agent.installation.plan import Device
-
-    is_instance = config_path.parent == Path("/etc/modem-agent") and config_path.stem != "agent"
-    return Device(instance=config_path.stem if is_instance else "")
-
-
 def _write_bundle(
     path: Path, patient: Doctor, findings: list[Finding], recorded: list[str], config_path: Path
 ) -> None:
@@ -179,12 +171,13 @@ def _write_bundle(
 
     from agent.diagnosis.report import make_documents
     from agent.diagnosis.system_facts import read_system_facts, read_unit
+    from agent.installation.plan import find_device
     from agent.recording.bundle import write_bundle
     from agent.version import VERSION
     from hardware.recording import MASKED_TAG, format_header
 
     now = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")
-    unit = _find_device(config_path).unit
+    unit = find_device(config_path).unit
     facts = read_system_facts() | {"written": now, "unit": {unit: read_unit(unit)}}
     header = format_header(now, f"agent {VERSION}", MASKED_TAG)
     try:

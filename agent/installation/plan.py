@@ -83,6 +83,11 @@ class Device:
     def network_drop_in(self) -> Path:
         return self.path(f"etc/systemd/system/{self.unit}.d/network.conf")
 
+    @property
+    def may_use_network(self) -> bool:
+        """True unless the installed unit forbids the Internet."""
+        return not self.is_installed or self.network_drop_in.exists()
+
     def config_keys(self) -> dict[tuple[str, str], object]:
         """Return the keys by (table, key) that an instance must not share with the others."""
         if not self.instance:
@@ -91,6 +96,12 @@ class Device:
             ("journal", "path"): f"/var/lib/modem-agent-{self.instance}/journal.db",
             ("control", "socket"): f"/run/modem-agent-{self.instance}/control.sock",
         }
+
+
+def find_device(config_file: Path) -> Device:
+    """Return the installation that uses this file: the only agent of the device, or one of several."""
+    is_instance = config_file.parent == Path("/etc/modem-agent") and config_file.stem != "agent"
+    return Device(instance=config_file.stem if is_instance else "")
 
 
 def shared_folder() -> Path:

@@ -315,6 +315,10 @@ class SandboxProcess:
         with urllib.request.urlopen(f"{self.commands_url}?Direction=from_sim") as answer:
             return [each["payload"] for each in reversed(json.load(answer)["sms_commands"])]
 
+    def wait_for_reply(self, text, seconds=10.0):
+        """Wait until a message with this text has come from the SIM."""
+        wait_for(f"the reply {text}", lambda: text in self.list_replies(), seconds)
+
     def run_command(self, text, seconds=10.0):
         """Send a Command, wait for its reply and return that.
 

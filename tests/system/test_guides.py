@@ -56,6 +56,29 @@ def test_handler_can_be_tried_with_the_rights_of_the_service(gateway):
     assert re.search("^reply +up ", gateway.run("sh", "-ec", line), re.MULTILINE)
 
 
+def test_web_server_gets_commands_when_setup_has_allowed_the_network(gateway, sandbox):
+    """forwarding.md: the unit forbids the network until then, and log, `config check` and `doctor` say so."""
+    page = GUIDES / "forwarding.md"
+    receiver = gateway.host_path("/usr/local/sbin/receiver")
+    receiver.write_text("#!/usr/bin/python3\n" + blocks(page, "python")[0])
+    receiver.chmod(0o755)
+    gateway.run("systemd-run", "--unit=receiver", "/usr/local/sbin/receiver")
+    gateway.run("sh", "-ec", shell_lines(page, "modem-agent.webhook-secret"))
+    gateway.configure(port='"/dev/ttyUSB0"', url='"http://127.0.0.1:9000/"')
+    gateway.run("systemctl", "restart", "modem-agent")
+    sandbox.send_command("valve open")
+    no_network = "the service may not use the network"
+    gateway.wait_for_log(no_network)
+    assert no_network in gateway.output_of("modem-agent", "config", "check")
+    findings = gateway.output_of("modem-agent", "doctor")
+    assert re.search(
+        rf"^wrong +forwarding .*{no_network}\n +next: sudo modem-agent setup", findings, re.MULTILINE
+    )
+    gateway.run("modem-agent", "setup", "--yes")
+    sandbox.wait_for_reply("done: valve open", 30)
+    assert re.search(r"^ok +forwarding ", gateway.output_of("modem-agent", "doctor"), re.MULTILINE)
+
+
 def test_journal_moves_to_another_partition(gateway, sandbox):
     """read-only-root.md: the Commands of before are still there."""
     page = GUIDES / "read-only-root.md"
