@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.cli.signal_bars import count_bars, draw_bars, draw_chart, name_level
 from agent.cli.styled_text import Display, Row, Style
-from agent.cli.time_text import format_ago, format_duration, parse_time
+from agent.cli.time_text import format_ago, format_duration, format_time, parse_time
 
 TYPE_CHECKING = False  # importing typing and pathlib takes longer than this module
 if TYPE_CHECKING:
@@ -35,21 +35,24 @@ def make_rows(status: Status, now: float, display: Display) -> Iterator[Row]:
     else:
         yield Row("", "Commands can be received and answered", Style.GOOD)
     yield Row("", "")
-    yield from _make_module_rows(status["modem"], display)
+    yield from _make_module_rows(status["modem"], now, display)
     yield from _make_message_rows(status, now)
     yield from _make_trouble_rows(status)
 
 
-def _make_module_rows(modem: Status, display: Display) -> Iterator[Row]:
+def _make_module_rows(modem: Status, now: float, display: Display) -> Iterator[Row]:
     facts = (
         modem.get("module"),
         modem.get("revision"),
         _label("IMEI", modem.get("imei")),
         _label("profile", modem.get("profile")),
     )
-    yield Row("module", _join(*facts) or f"not known: {modem['state']}")
-    absent = modem["sim_absent_since"]
-    yield Row("SIM", f"none since {absent}" if absent else _label("ICCID", modem.get("iccid")), Style.PLAIN)
+    has_reason = modem.get("problem_since") is not None  # then it is above
+    yield Row("module", _join(*facts) or ("" if has_reason else modem["state"]))
+    if (absent := modem["sim_absent_since"]) is not None:
+        yield Row("SIM", _describe_since("none", absent, now), Style.WRONG)
+    else:
+        yield Row("SIM", _label("ICCID", modem.get("iccid")))
     yield Row("operator", _join(modem.get("operator"), modem.get("access_technology")))
     yield from _make_signal_rows(modem, display)
     if (registration := modem.get("registration")) is not None:
@@ -63,8 +66,8 @@ def _make_module_rows(modem: Status, display: Display) -> Iterator[Row]:
             _join(f"{registration}{since}", *others),
             Style.PLAIN if is_registered else Style.WRONG,
         )
-    elif modem.get("problem_since"):
-        yield Row("no session", f"since {modem['problem_since']}; {modem['state']}", Style.WRONG)
+    elif has_reason:
+        yield Row("session", _describe_since("none", modem["problem_since"], now), Style.WRONG)
     if (duration := modem.get("session_for_s")) is not None:
         yield Row(
             "session",
@@ -110,7 +113,7 @@ def _make_message_rows(status: Status, now: float) -> Iterator[Row]:
         last = status.get("last_ignored")
         detail = f", the last {format_ago(parse_time(last['at']), now)}: {last['reason']}" if last else ""
         yield Row("ignored", f"{ignored}{detail}")
-    yield Row("sent", _describe_sent(status))
+    yield Row("sent", _describe_sent(status), Style.WARNING if _is_limit_reached(status) else Style.PLAIN)
     recovery = status["recovery"]
     resets = (
         f"{recovery['resets_hour']} of {recovery['resets_per_hour']} this hour, "
@@ -172,6 +175,19 @@ def _describe_sent(status: Status) -> str:
         f"{sent['last_day']} of {limits['day']} in a day" + _format_cost(sent["last_day"], price),
         f"{sent['last_30_days']} in 30 days" + _format_cost(sent["last_30_days"], price),
     )
+
+
+def _is_limit_reached(status: Status) -> bool:
+    sent, limits = status.get("sent"), status.get("limits")
+    if not sent or not limits:
+        return False
+    return bool(sent["last_minute"] >= limits["minute"] or sent["last_day"] >= limits["day"])
+
+
+def _describe_since(state: str, since: str, now: float) -> str:
+    """Return a state with how long it has lasted, and since when."""
+    moment = parse_time(since)
+    return f"{state} for {format_duration(now - (moment or now))}, since {format_time(moment, now)}"
 
 
 def _format_cost(count: int, price: str | None) -> str:

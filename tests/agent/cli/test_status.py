@@ -133,9 +133,12 @@ def test_screen_without_a_module():
     modem |= {"state": "no /dev/ttyUSB2", "problem_since": "2026-11-22T11:00:00+00:00"}
     lines = draw(STATUS | {"modem": modem, "problems": ["Commands cannot be received: x", "y"]})
     assert lines[1:4] == ["Commands cannot be received: x", "y", "next: sudo modem-agent doctor"]
-    assert "module         not known: no /dev/ttyUSB2" in lines
-    assert any(line.startswith("no session     since 2026-11-22T11:00:00") for line in lines)
-    assert not any(line.startswith(("signal", "registration", "session", "SIM")) for line in lines)
+    assert any(line.startswith("session        none for 1 h, since ") for line in lines)
+    assert not any(line.startswith(("module", "signal", "registration", "SIM")) for line in lines)
+    lines = draw(STATUS | {"modem": modem | {"sim_absent_since": "2026-11-22T11:58:00+00:00"}})
+    assert any(line.startswith("SIM            none for 2 min, since ") for line in lines)
+    lines = draw(STATUS | {"modem": modem | {"problem_since": None, "state": "opening the port"}})
+    assert "module         opening the port" in lines
 
 
 def test_screen_of_a_new_agent():
