@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 PLAIN_COMMANDS: dict[str, dict[str, str]] = {"run": {}, "status": {"--check": "check", "--json": "as_json"}}
 """Commands that need click only for other options than `--config FILE` and these flags; their parameters."""
 CONFIG_OPTION, DEFAULT_CONFIG = "--config", "/etc/modem-agent/agent.toml"
-CONFIG_VARIABLE = "MODEM_AGENT_CONFIG"
-"""Handlers have this variable, so that `modem-agent` in a handler asks the agent that runs it."""
 
 
 def main() -> None:
@@ -47,6 +45,8 @@ def _run_plain(arguments: Sequence[str]) -> bool:
     """Run one of `PLAIN_COMMANDS`. Return False if it has other arguments: then click parses them."""
     if not arguments or arguments[0] not in PLAIN_COMMANDS:
         return False
+    from agent.cli.common import CONFIG_VARIABLE
+
     flags = PLAIN_COMMANDS[arguments[0]]
     config = os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG
     given: dict[str, bool] = {}

@@ -22,6 +22,8 @@ _UNBROKEN_COLUMNS = ("id", "state", "received", "queued", "at", "sid")
 """Columns of a table that are never wrapped, so that a value can be copied."""
 _MIN_COLUMN_CHARS = 16
 """Width to which every other column may shrink before the cells of a row are printed below each other."""
+CONFIG_VARIABLE = "MODEM_AGENT_CONFIG"
+"""Handlers have this variable, so that `modem-agent` in a handler asks the agent that runs it."""
 EXIT_FAILURE, EXIT_CONFIG = 1, 2
 """Exit statuses: the command failed; the usage or the configuration cannot work."""
 

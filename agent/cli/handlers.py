@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.cli import CONFIG_VARIABLE
 from agent.cli.common import (
+    CONFIG_VARIABLE,
     EXIT_CONFIG,
     EXIT_FAILURE,
     exit_with_errors,

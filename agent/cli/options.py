@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from agent.cli import CONFIG_VARIABLE
+from agent.cli.common import CONFIG_VARIABLE
 from agent.common.config import DEFAULT_CONFIG_PATH
 
 config_option = click.option(

@@ -11,8 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli import CONFIG_VARIABLE
-from agent.cli.common import EXIT_CONFIG, EXIT_FAILURE, exit_with_errors, load_config_or_exit
+from agent.cli.common import CONFIG_VARIABLE, EXIT_CONFIG, EXIT_FAILURE, exit_with_errors, load_config_or_exit
 from agent.cli.module_settings import check_init, load_sim_pin, make_port_opener
 from agent.common.config import ConfigError, load_config
 from agent.common.events import Event, EventKind
