@@ -7,12 +7,12 @@ key. It must end with status 0 when that is done.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
-from hardware.blocking import run_in_thread
 from hardware.power import (
     DEFAULT_OFF_PULSE_S,
     DEFAULT_OFF_TO_ON_S,
@@ -64,7 +64,7 @@ class CommandPowerSwitch:
             await self.power_on(driver)
             return
         try:
-            await run_in_thread(self._state_file.touch, "power")
+            self._state_file.touch()
         except OSError as error:
             raise PowerUnavailable(
                 f"{self._state_file} cannot be written: {error.strerror or error}"
@@ -88,7 +88,7 @@ class CommandPowerSwitch:
 
         Raises PowerUnavailable.
         """
-        if self.is_toggle or not await run_in_thread(self._state_file.exists, "power"):
+        if self.is_toggle or not self._state_file.exists():
             return ""
         await self._switch_on()
         return "the supply of the module"
@@ -102,13 +102,8 @@ class CommandPowerSwitch:
                 if not left:
                     raise
                 await asyncio.sleep(ON_RETRY_S)
-        await run_in_thread(self._forget_off, "power")
-
-    def _forget_off(self) -> None:
-        try:
+        with contextlib.suppress(OSError):  # then the next start calls it with "on" again, which is harmless
             self._state_file.unlink(missing_ok=True)
-        except OSError:  # then the next start calls the program with "on" again, which is harmless
-            return
 
     async def _press(self, seconds: float) -> None:
         await self._run(("press", f"{seconds:g}"))

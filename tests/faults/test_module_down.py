@@ -5,9 +5,12 @@ import re
 
 import pytest
 
+from agent.common.config import RecoveryConfig
 from agent.modem.sim import Pin
 from fault.catalogue import PLAIN_SID_START
 from fault.fault_world import FaultWorld, make_pdu
+from hardware.power import PowerUnavailable
+from hardware.power_command import CommandPowerSwitch
 from hardware.sim.module.sim_card import SimCard
 
 HOUR = 3600
@@ -52,6 +55,34 @@ async def test_f14_mute_module_is_recovered_by_a_power_cycle(tmp_path, message_f
         assert world.sent_bodies == ["did led on"]
         assert world.unforced_ends == []
         assert world.query_journal("SELECT action FROM resets ORDER BY id") == [("restart",), ("power",)]
+
+
+async def test_f14_mute_module_is_recovered_by_a_program_that_switches_its_supply(tmp_path):
+    """The program is called with `off` and `on`. One `off` fails, and the module is left on."""
+    calls, failures = [], [PowerUnavailable("exit status 1")]
+
+    async def run_command(arguments):
+        calls.append(*arguments)
+        if arguments == ("off",):
+            if failures:
+                raise failures.pop()
+            world.module.power_off()
+        elif calls.count("off") == 2:  # the first one has failed
+            world.module.power_on()
+
+    config = RecoveryConfig(power="command", power_command=("/bin/switch",))
+    switch = CommandPowerSwitch(config, run_command, tmp_path / "power-off")
+    async with FaultWorld(
+        tmp_path, "pdu", dependencies={"power": switch, "describe_module_users": lambda: ""}
+    ) as world:
+        await world.start_and_settle(60)
+        world.module.faults.add("mute:for=0")
+        world.store_pdu(3, PLAIN_SID_START)
+        await world.advance(4 * HOUR)
+        assert calls == ["off", "on", "off", "on"]
+        assert world.executed == ["led on"]
+        resets = world.query_journal("SELECT action FROM resets ORDER BY id")
+        assert resets == [("restart",), ("power",), ("power",)]
 
 
 @pytest.mark.long
