@@ -282,12 +282,12 @@ class CommandStore:
             ),
         )
 
-    def find_answerable(self, sid: str, command_id: int | None) -> CommandRow | None:
-        """Return a Command that waits or is done, by its SID or its id; None if there is none."""
+    def find(self, state: CommandState, sid: str, command_id: int | None) -> CommandRow | None:
+        """Return the newest Command in this state with this SID or id; None if there is none."""
         row = self._execute(
-            f"SELECT {COMMAND_COLUMNS} FROM commands WHERE (sid = ? OR id = ?)"
-            " AND state IN ('received', 'done') ORDER BY id DESC LIMIT 1",
-            (sid, command_id),
+            f"SELECT {COMMAND_COLUMNS} FROM commands WHERE state = ? AND (sid = ? OR id = ?)"
+            " ORDER BY id DESC LIMIT 1",
+            (state, sid, command_id),
         ).fetchone()
         return None if row is None else command_from_row(row)
 

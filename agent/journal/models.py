@@ -13,7 +13,7 @@ class CommandState(StrEnum):
     """Values of ``commands.state``."""
 
     RECEIVED = "received"
-    """Waits for its handler."""
+    """Waits for its handler, or for the broker or server that it is forwarded to."""
     RUNNING = "running"
     """Its handler has been started."""
     DONE = "done"

@@ -8,6 +8,7 @@ An attempt therefore needs no commit. The number of attempts is not limited; `ma
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -21,7 +22,7 @@ from agent.handlers.results import Finished
 from agent.handlers.spec import HandlerSpec
 from agent.journal.executor import retry_until_committed
 from agent.journal.inbox import CommandStore
-from agent.journal.models import CommandRow
+from agent.journal.models import CommandRow, CommandState
 from agent.pipeline.command_finisher import CommandFinisher
 
 FORWARD_BACKOFF = Backoff(initial_s=1, max_s=300, factor=2)
@@ -144,18 +145,26 @@ class CommandForwarder:
 
     async def _on_answer(self, target: DeliveryTarget, delivery_id: str, answer: str | bytes) -> None:
         """Queue the answer to a Command that was delivered a short time ago."""
-        find = partial(self._command_store.find_answerable, delivery_id, parse_command_number(delivery_id))
-        row = await retry_until_committed(self._runtime, find)
-        if row is not None and (row.id in self._in_delivery or row.handler is None):
-            await self._in_delivery.setdefault(row.id, asyncio.Event()).wait()
-            row = await retry_until_committed(self._runtime, find)
-        if row is None or delivery_id != _make_id(row, target):
-            self._on_note(f"{target.spec.name} answers {delivery_id}, which is no Command of this gateway")
+        name = target.spec.name
+        if (waiting := await self._find(CommandState.RECEIVED, delivery_id)) is not None:
+            ended = self._in_delivery.setdefault(waiting.id, asyncio.Event())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(target.answer_timeout_s):
+                    await ended.wait()
+        row = await self._find(CommandState.DONE, delivery_id)
+        if row is None or row.handler != name or delivery_id != _make_id(row, target):
+            self._on_note(f"{name} answers {delivery_id}, which was not forwarded by this gateway")
         elif _now() > self._answerable_until.get(row.id, self._started_at + target.answer_timeout_s):
             reason = "the answer came after reply_timeout_s; it is not sent"
             self._finisher.log(EventKind.EXPIRED, row, reason, severity=Severity.WARNING)
         elif answer:
             await self._finisher.queue_answer(row, answer)
+
+    async def _find(self, state: CommandState, delivery_id: str) -> CommandRow | None:
+        number = parse_command_number(delivery_id)
+        return await retry_until_committed(
+            self._runtime, self._command_store.find, state, delivery_id, number
+        )
 
     def _set_answer_deadline(self, command_id: int, target: DeliveryTarget) -> None:
         now = _now()

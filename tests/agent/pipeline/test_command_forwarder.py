@@ -236,11 +236,13 @@ async def test_answer_that_overtakes_the_acknowledgement_waits_for_it(pipeline, 
     assert pipeline.reply_texts() == ["1 is on"]
 
 
-@pytest.mark.parametrize("delivery_id", ["gw-1-00000000", "gw-9-00000000", "DC" + "2" * 32, "", "x"])
+@pytest.mark.parametrize("delivery_id", ["gw-1-00000000", "gw-9-00000000", SID, "DC" + "2" * 32, "", "x"])
 async def test_answer_to_no_command_is_reported(pipeline, target, delivery_id):
-    """Another gateway with the same name, or an old journal."""
+    """Another gateway with the same name, or an old journal, or the Command of a handler."""
     pipeline.store_command("on 1")
+    pipeline.store_command(f"{SID} led on")
+    pipeline.runner.plan("led", Finished(None))
     async with run_forwarding(pipeline):
         await target.listener.on_answer(delivery_id, "what?")
     assert pipeline.reply_texts() == []
-    assert "which is no Command of this gateway" in pipeline.events_of_kind("forwarding")[-1].message
+    assert "which was not forwarded by this gateway" in pipeline.events_of_kind("forwarding")[-1].message
