@@ -57,7 +57,11 @@ class Alarm:
         while True:
             await self._check_due.wait()
             self._check_due.clear()
-            await self._check()
+            try:
+                await self._check()
+            except Exception as error:  # noqa: BLE001  (an error in the alarm must not end the agent)
+                text = f"internal error: {type(error).__name__}: {error}"
+                self._runtime.emit(Event(EventKind.ALARM, text, severity=Severity.ERROR))
 
     def describe(self) -> str:
         """Return what the program was told and how it ended, for `modem-agent status`; "" if nothing."""

@@ -20,6 +20,8 @@ SettingCheck = Callable[[Path, Config], object]
 """Takes the file and its settings. Raises ConfigError."""
 _SYSTEMD_DIRECTORIES = (Config().journal.path.parent, Config().control.socket.parent)
 """Folders that systemd creates when it starts the service (StateDirectory=, RuntimeDirectory=)."""
+_HIDDEN_FROM_SERVICE = ("/home/", "/root/", "/tmp/")  # noqa: S108  (compared, not used)
+"""Folders that the unit hides (ProtectHome=, PrivateTmp=)."""
 _MAX_SOCKET_PATH_BYTES = 107
 """Longest path of a Unix socket: `sun_path` without its terminating null byte, unix(7)."""
 
@@ -72,7 +74,7 @@ def check_settings(path: Path, further_checks: Iterable[SettingCheck]) -> Config
             make_configured_power(settings.recovery, lambda: None, settings.journal.path, _run_nothing)
         except PowerUnavailable as error:
             errors.append(f"{path}: {error}")
-    _check_alarm(path, settings, errors)
+    _check_programs(path, settings, report)
     for key, file in (("journal.path", settings.journal.path), ("control.socket", settings.control.socket)):
         if key not in unknown_keys:
             _check_location(f"{path}: {key}", file, report)
@@ -136,11 +138,19 @@ def _check_location(key: str, file: Path, report: ConfigReport) -> None:
         )
 
 
-def _check_alarm(path: Path, settings: Config, errors: list[str]) -> None:
+def _check_programs(path: Path, settings: Config, report: ConfigReport) -> None:
+    """Check the program of the alarm, and whether the service can reach it and that of the power switch."""
     from agent.handlers.program import check_program  # noqa: PLC0415  (only if there is one)
 
-    if settings.alarm.command and (problem := check_program(settings.alarm.command)):
-        errors.append(f"{path}: alarm.command: {problem}")
+    alarm, power = settings.alarm.command, settings.recovery.power_command
+    if alarm and (problem := check_program(alarm)):
+        report.errors.append(f"{path}: alarm.command: {problem}")
+    for key, words in (("alarm.command", alarm), ("recovery.power_command", power)):
+        if words and words[0].startswith(_HIDDEN_FROM_SERVICE):
+            report.notes.append(
+                f"{path}: {key}: the service sees neither /home, /root nor this /tmp; install {words[0]} in "
+                "/usr/local"
+            )
 
 
 async def _run_nothing(_program: Program) -> HandlerResult:

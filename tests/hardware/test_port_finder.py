@@ -38,6 +38,7 @@ def find_refusal(finder, now=0.0):
     ("ids", "ttys", "at"),
     [
         ("1e0e:9001", SIM7600, "ttyUSB2"),
+        ("1e0e:9018", SIM7600, "ttyUSB2"),
         ("1e0e:9001", renumber(SIM7600, 7), "ttyUSB9"),
         ("2c7c:0125", {0: "ttyUSB3", 1: "ttyUSB2", 2: "ttyUSB1", 3: "ttyUSB0"}, "ttyUSB1"),
         ("1bc7:1201", {0: "ttyUSB0", 3: "ttyUSB1", 4: "ttyUSB2", 5: "ttyUSB3"}, "ttyUSB2"),

@@ -262,6 +262,28 @@ def test_check_and_run_refuse_an_init_command_that_would_break_the_agent(cli_env
         )
 
 
+@pytest.mark.parametrize(
+    ("table", "key"), [("alarm", "alarm.command"), ("recovery", "recovery.power_command")]
+)
+def test_check_reports_a_program_that_cannot_be_run(cli_env, table, key):
+    """Missing, a folder, or not executable; and that the service does not see the folders of users."""
+    name = key.partition(".")[2]
+    power = 'power = "command"\n' if table == "recovery" else ""
+    for words, reason in (
+        ('["/home/nobody/x"]', "/home/nobody/x cannot be run: No such file or directory"),
+        ('["/usr"]', "/usr is not a program but a folder"),
+        ('["/etc/passwd", "on"]', "/etc/passwd cannot be executed by this user: chmod +x it"),
+        ('["x"]', 'must begin with an absolute path, not "x"'),
+        ('"/usr/bin/x"', "must be a list"),
+    ):
+        cli_env.write(**{table: f"[{table}]\n{power}{name} = {words}"})
+        result = cli_env.run("config", "check")
+        assert result.exit_code == 2
+        assert key in result.stderr
+        assert reason in result.stderr
+        assert ("the service sees neither /home" in result.stderr) is ("/home/" in words)
+
+
 def test_check_reports_what_the_power_switch_lacks(cli_env, monkeypatch):
     """Package, chip or line: one sentence, no traceback."""
     monkeypatch.setitem(sys.modules, "gpiod", None)

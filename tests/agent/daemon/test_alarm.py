@@ -169,6 +169,19 @@ async def test_journal_that_cannot_commit_does_not_prevent_the_call(alarm_env):
     assert calls(alarm_env) == ["problem"]
 
 
+async def test_internal_error_ends_one_check(alarm_env):
+    """The agent goes on, and so does the alarm."""
+    alarm_env.pipeline.runner.plan("alarm", RuntimeError("broken"), Finished(None))
+    async with running(alarm_env):
+        alarm_env.problems = [NO_NETWORK]
+        await alarm_env.pipeline.advance(3600)
+        alarm_env.problems = []
+        await alarm_env.pipeline.advance(60)
+    assert calls(alarm_env) == ["problem", "ok"]
+    error = alarm_env.pipeline.events_of_kind("alarm")[0]
+    assert (error.message, error.severity) == ("internal error: RuntimeError: broken", Severity.ERROR)
+
+
 async def test_wall_clock_that_jumps_makes_no_alarm(alarm_env):
     """A device without a battery clock starts in the past and jumps by years."""
     async with running(alarm_env):
