@@ -8,7 +8,7 @@ from agent.cli.time_text import format_ago, format_duration, format_time, parse_
 
 TYPE_CHECKING = False  # importing typing and pathlib takes longer than this module
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     Status = Mapping[str, Any]
@@ -124,6 +124,12 @@ def _make_message_rows(status: Status, now: float) -> Iterator[Row]:
     yield Row("resets", resets)
 
 
+def _shorten_shown(text: str | None, problems: Sequence[str]) -> str:
+    """Return a text such as `since TIME: REASON` without the reason if a problem above has it."""
+    since, _, reason = (text or "").partition(": ")
+    return since if reason and any(reason in problem for problem in problems) else text or ""
+
+
 def _make_trouble_rows(status: Status) -> Iterator[Row]:
     """Yield the rows that are absent while all is well."""
     modem, recovery = status["modem"], status["recovery"]
@@ -135,7 +141,7 @@ def _make_trouble_rows(status: Status) -> Iterator[Row]:
         "alarm": status.get("alarm"),
         "read error": modem.get("read_error"),
         "port conflict": status["port_conflict"],
-        "journal error": status["journal_error"],
+        "journal error": _shorten_shown(status["journal_error"], status["problems"]),
         "volatile": status["volatile_journal"],
         "damaged": _join(*status["damaged_journals"]),
         "overdue": _join(*status["overdue"]),

@@ -233,8 +233,9 @@ async def test_f06_output_partly_read_by_another_program(tmp_path, message_forma
         assert world.stored_indices() == []
         assert len(world.sent_bodies) <= 5
         assert all(state in {"sent", "unknown"} for state, _ in world.replies)
-        (line,) = [line for line in world.log_lines(30) if line.startswith("port conflict")]
-        assert "octets of its answers are missing; find it with `sudo fuser -v" in line
+        lines = [line for line in world.log_lines(30) if line.startswith("port conflict")]
+        assert 1 <= len(lines) <= 2  # which octets are lost depends on the commands; a line may come again
+        assert all("octets of its answers are missing; find it with `sudo fuser -v" in line for line in lines)
 
 
 class IgnoringReader:

@@ -141,6 +141,15 @@ def test_screen_without_a_module():
     assert "module         opening the port" in lines
 
 
+def test_reason_of_a_problem_is_said_once():
+    """The row of the journal says only since when; another reason is shown whole."""
+    problem = "Commands cannot be received or answered: the journal cannot commit: disk full: free space"
+    error = "since 2026-11-22T11:58:00+00:00: disk full: free space"
+    lines = draw(STATUS | {"problems": [problem], "journal_error": error})
+    assert "journal error  since 2026-11-22T11:58:00+00:00" in lines
+    assert f"journal error  {error}" in draw(STATUS | {"journal_error": error})
+
+
 def test_screen_of_a_new_agent():
     """Nothing has come yet, and there is no price."""
     status = STATUS | {"last_command": None, "last_answer": None, "commands": {}, "replies": {}}
