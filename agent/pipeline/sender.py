@@ -167,11 +167,10 @@ class Sender:
             if delay := self._destination_backoff.all_remaining_s(now):
                 return await self._limit_to_expiry(delay)
             held = self._destination_backoff.held_destinations(now)
-            reply = await self._db.run(self._outbox_store.next_queued, tuple(held))
+            reply, spread_s = await self._db.run(self._find_next, tuple(held))
             if reply is None:
                 self._blocked_by = ""
                 self._wakes_on_queued = True
-                spread_s = await self._db.run(self._outbox_store.spread_left_s)
                 delay = min([*held.values(), UNTIL_QUEUED if spread_s is None else spread_s])
                 return await self._limit_to_expiry(delay) if delay < UNTIL_QUEUED else UNTIL_QUEUED
             if reply.attempts and not self._destination_backoff.has_failed(reply.destination):
@@ -194,6 +193,11 @@ class Sender:
             return self._handle_journal_failure(error)
         self._blocked_by = ""
         return await self._send(reply)
+
+    def _find_next(self, held: tuple[str, ...]) -> tuple[ReplyRow | None, float | None]:
+        """Return the next reply, or without one the seconds until another has waited for its spread."""
+        reply = self._outbox_store.next_queued(held)
+        return reply, self._outbox_store.spread_left_s() if reply is None else None
 
     async def _expire_old(self) -> None:
         """Give up the messages that have waited longer than `max_answer_age_s`."""

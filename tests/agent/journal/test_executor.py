@@ -81,3 +81,20 @@ def test_retry_until_committed_backs_off_and_logs_once(pipeline):
 
 def _full():
     raise sqlite3.OperationalError("database or disk is full")
+
+
+async def test_call_of_a_cancelled_caller_is_not_made():
+    """It waited behind another one; that one's result still arrives."""
+    thread = ThreadExecutor()
+    may_end, calls = threading.Event(), []
+    first = asyncio.ensure_future(thread.run(may_end.wait, 30))
+    second = asyncio.ensure_future(thread.run(calls.append, 2))
+    await asyncio.sleep(0)
+    second.cancel()
+    await asyncio.sleep(0)
+    may_end.set()
+    assert await first
+    await asyncio.to_thread(thread.close)
+    assert calls == []
+    with pytest.raises(RuntimeError, match="has ended"):
+        await thread.run(calls.append, 3)
