@@ -1,6 +1,7 @@
 """Posting Commands to a real web server that accepts, refuses, fails, hangs, redirects or breaks off."""
 
 import asyncio
+import random
 import re
 import ssl
 from pathlib import Path
@@ -9,8 +10,9 @@ from threading import Thread
 import pytest
 from aiohttp import web
 
-from agent.common.config import WebhookConfig
-from agent.forwarding.targets import worker_settings
+from agent.common.config import Config, WebhookConfig
+from agent.forwarding.delivery import Accepted, Postponed, TargetListener
+from agent.forwarding.targets import make_targets, worker_settings
 from agent.forwarding.webhook_signature import SigningSecretError, decode_secrets, sign
 from agent.forwarding.webhook_worker import WebhookClient, parse_retry_after
 from certificate import make_certificate
@@ -209,3 +211,39 @@ async def test_certificate_of_an_unknown_ca_is_explained_and_ca_file_helps(tmp_p
         assert missing["reason"] == f"ca_file {tmp_path}/none.pem cannot be used: No such file or directory"
     finally:
         await runner.cleanup()
+
+
+async def deliver_when_started(target):
+    """Deliver a Command as soon as the process of the target runs."""
+    starting = Postponed("its process is being started")
+    while (outcome := await target.deliver(MESSAGE)) == starting:  # noqa: ASYNC110  (nothing reports a start)
+        await asyncio.sleep(0.02)
+    return outcome
+
+
+async def test_process_that_is_stuck_in_a_server_is_replaced(server):
+    """The Command waits, and the next delivery is made by a new process."""
+
+    async def hang(_request):
+        await asyncio.sleep(1)
+
+    server.answer = hang
+    config = Config(webhook=WebhookConfig(url=server.url))
+    [target] = make_targets(config, random.Random(1))
+    target.delivery_timeout_s = 0.5
+    reasons, ended = [], asyncio.Event()
+
+    def on_disconnected(reason):
+        reasons.append(reason)
+        ended.set()
+
+    listener = TargetListener(lambda _: None, on_disconnected, lambda _: None, None)
+    task = asyncio.create_task(target.run(listener))
+    async with asyncio.timeout(30):
+        assert await deliver_when_started(target) == Postponed("no answer within 0.5 s")
+        await ended.wait()
+        server.answer, target.delivery_timeout_s = web.Response(text="led is on"), 20.0
+        assert await deliver_when_started(target) == Accepted("led is on")
+    assert reasons == ["its process has ended"]
+    task.cancel()
+    await asyncio.wait([task])
