@@ -35,6 +35,7 @@ from collections.abc import Mapping
 from enum import Enum
 
 from agent.at.command import AtCommand, PayloadKind, ResponsePattern
+from agent.at.echo import Echo
 from agent.at.errors import AtUsageError
 from agent.at.events import AtEvent, FinalResult, Information, NoiseKind, Prompt, StaleResult, Unsolicited
 from agent.at.line_parser import (
@@ -92,10 +93,9 @@ class AtProtocol:
         self._verbose_results_seen = False
         self._pending_payloads: list[PendingPayload] = []
         self._counted_payload: CountedPayload | None = None
-        self._expected_echo = self._remaining_echo = ""
+        self._echo = Echo()
         self._information_seen = False
         self._odd_answer = OddAnswer()
-        self._echo_seen = False
         self._stage = _Stage.COMMAND_SENT
 
     def set_urc_payloads(self, urc_payloads: Mapping[str, PayloadKind]) -> None:
@@ -111,9 +111,9 @@ class AtProtocol:
                 command.line, f"{command.redacted_line} while {self._pending.redacted_line} is pending"
             )
         self._pending = command
-        self._information_seen = self._echo_seen = False
+        self._information_seen = self._echo.seen = False
         self._stage = _Stage.COMMAND_SENT
-        self._expect_echo(command.line)
+        self._echo.expect(command.line)
         self._write_buffer += command.line.encode() + b"\r"
 
     def send_body(self) -> None:
@@ -121,7 +121,7 @@ class AtProtocol:
         if self._pending is None or self._stage is not _Stage.PROMPTED:
             raise AtUsageError("", "the body was sent without a prompt")
         self._stage = _Stage.BODY_SENT
-        self._expect_echo(NON_TEXT.sub("", self._pending.body.decode("latin-1")))
+        self._echo.expect(NON_TEXT.sub("", self._pending.body.decode("latin-1")))
         self._write_buffer += self._pending.body
 
     def abandon(self) -> None:
@@ -169,7 +169,7 @@ class AtProtocol:
     @property
     def echo_seen(self) -> bool:
         """True if the module echoed the last command line or its body."""
-        return self._echo_seen
+        return self._echo.seen
 
     # Receiving
 
@@ -248,7 +248,7 @@ class AtProtocol:
             events.append(StaleResult(">", is_prompt=True))
         elif self._stage is _Stage.COMMAND_SENT:
             self._stage = _Stage.PROMPTED
-            self._remaining_echo = ""
+            self._echo.end()
             events.append(Prompt())
 
     def _process_line(self, line: str, events: list[AtEvent]) -> None:
@@ -259,7 +259,7 @@ class AtProtocol:
             if not line and self._pending_payloads:
                 self._take_noisy_payload(whole, events)
         text = line.strip(" ")
-        if not text or (self._remaining_echo and self._consume_echo(text)):
+        if not text or self._echo.consume(text):
             return
         final = parse_final_result(text, allow_numeric=not self._verbose_results_seen)
         if self._pending_payloads and self._try_take_payload(text, final, events):
@@ -273,7 +273,7 @@ class AtProtocol:
         elif (pattern := match_response(self._pending, text)) and self._is_expected(pattern):
             self._odd_answer.release(events)
             self._information_seen = True
-            self._remaining_echo = ""
+            self._echo.end()
             if self._pending is not None and self._pending.is_sync_marker:
                 self.mark_synced()
             self._process_header(PendingPayload(text, pattern.payload_kind, Information), events)
@@ -386,22 +386,3 @@ class AtProtocol:
         if final.ok and pending.requires_information and not self._information_seen:
             self.mark_unsynced(pending)  # at once: its answer may follow in the same read
         return final
-
-    # The echo
-
-    def _expect_echo(self, text: str) -> None:
-        self._expected_echo = self._remaining_echo = text.replace(" ", "")
-
-    def _consume_echo(self, text: str) -> bool:
-        """Return True if this line is a piece of the echo of what was written last.
-
-        The first piece must be longer than one character.
-        """
-        piece = text.replace(" ", "")
-        if not self._remaining_echo.startswith(piece) or (
-            len(piece) < 2 and self._remaining_echo is self._expected_echo
-        ):
-            return False
-        self._remaining_echo = self._remaining_echo[len(piece) :]
-        self._echo_seen = True
-        return True

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -12,13 +14,25 @@ from agent.cli.common import EXIT_FAILURE, exit_with_errors, print_json
 from agent.cli.options import json_option
 from agent.common.config import SERVICE_NAMES
 
+F = TypeVar("F", bound=Callable[..., object])
+
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
 SCENARIOS = ("command", "outage", "retry")
 
 
-def _seconds(maximum: float, minimum: float = 0.0) -> click.FloatRange:
-    return click.FloatRange(minimum, maximum)
+def _seconds_option(
+    name: str, default: float, help_text: str, *, maximum: float, minimum: float = 0.0
+) -> Callable[[F], F]:
+    """Return the decorator of an option that takes seconds."""
+    return click.option(
+        name,
+        default=default,
+        show_default=True,
+        type=click.FloatRange(minimum, maximum),
+        metavar="SECONDS",
+        help=help_text,
+    )
 
 
 @click.command()
@@ -39,7 +53,7 @@ def _seconds(maximum: float, minimum: float = 0.0) -> click.FloatRange:
     default=(0.0,),
     show_default="0",
     multiple=True,
-    type=_seconds(3600),
+    type=click.FloatRange(0, 3600),
     metavar="SECONDS",
     help="service.reply_spread_s of all devices. Give it several times to compare.",
 )
@@ -57,45 +71,14 @@ def _seconds(maximum: float, minimum: float = 0.0) -> click.FloatRange:
     type=click.FloatRange(0.1, 10_000),
     help="Commands that the back end creates in a second.",
 )
-@click.option(
-    "--transit",
-    default=1.5,
-    show_default=True,
-    type=_seconds(600),
-    metavar="SECONDS",
-    help="Shortest time of a message between service and module, in each direction.",
+@_seconds_option(
+    "--transit", 1.5, "Shortest time of a message between service and module, in each direction.", maximum=600
 )
-@click.option(
-    "--jitter",
-    default=3.0,
-    show_default=True,
-    type=_seconds(3600),
-    metavar="SECONDS",
-    help="Longest random time of a message in addition.",
-)
-@click.option(
-    "--handler-time",
-    default=1.0,
-    show_default=True,
-    type=_seconds(29),
-    metavar="SECONDS",
-    help="Time of a handler.",
-)
-@click.option(
-    "--outage",
-    default=300.0,
-    show_default=True,
-    type=_seconds(86_400, 10),
-    metavar="SECONDS",
-    help="Scenario outage: time without coverage.",
-)
-@click.option(
-    "--search",
-    default=60.0,
-    show_default=True,
-    type=_seconds(3600),
-    metavar="SECONDS",
-    help="Scenario outage: time within which the modules find the network again.",
+@_seconds_option("--jitter", 3.0, "Longest random time of a message in addition.", maximum=3600)
+@_seconds_option("--handler-time", 1.0, "Time of a handler.", maximum=29)
+@_seconds_option("--outage", 300.0, "Scenario outage: time without coverage.", maximum=86_400, minimum=10)
+@_seconds_option(
+    "--search", 60.0, "Scenario outage: time within which the modules find the network again.", maximum=3600
 )
 @click.option(
     "--loss",
@@ -105,13 +88,12 @@ def _seconds(maximum: float, minimum: float = 0.0) -> click.FloatRange:
     metavar="PERCENT",
     help="Scenario retry: share of the acknowledgements that are lost.",
 )
-@click.option(
+@_seconds_option(
     "--repeat-after",
-    default=60.0,
-    show_default=True,
-    type=_seconds(86_400, 1),
-    metavar="SECONDS",
-    help="Scenario retry: time after which the back end repeats a Command without answer.",
+    60.0,
+    "Scenario retry: time after which the back end repeats a Command without answer.",
+    maximum=86_400,
+    minimum=1,
 )
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same result.")
 @click.option(
