@@ -56,6 +56,7 @@ _QUERIES_AND_VOLATILE_SETTINGS = frozenset(
             "+QGMR",
         ),
         *("+QINISTAT", "+QLTS", "+CMTE", "+SIMCOMATI", "^HCSQ", "^SYSINFO", "^SYSINFOEX", "#MONI", "#RFSTS"),
+        *("+CGPSINFO", "+CGNSSINFO", "+CGNSINF", "+QGPSLOC", "$GPSACP"),
         *("+CMGL", "+CMGR", "+CMGF", "+CSDH", "+CPMS", "+CNMI"),
     }
 )

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from agent.at.command_line import split_command_line
 from agent.handlers.api import Command
 from agent.handlers.registry import load_registry
 from agent.handlers.runner import ProcessRunner
@@ -192,9 +193,10 @@ def test_signal_is_converted_to_dbm(device):
     ids=lambda answers: next(iter(answers)),
 )
 def test_position_of_each_maker(device, answers):
-    """In degrees, whatever form the module has."""
+    """In degrees, whatever form the module has. The agent executes the queries without --force."""
     device.enable("position")
     device.program("modem-agent", at_program(**answers))
+    assert not any(part.has_lasting_effect for line in answers for part in split_command_line(line))
     latitude, longitude = map(float, (device.reply("position")).split(","))
     assert latitude == pytest.approx(55.76872, abs=2e-5)
     assert longitude == pytest.approx(12.576, abs=2e-5)

@@ -112,6 +112,29 @@ def test_group_members_may_use_the_control_socket(gateway):
     )
 
 
+def test_reload_takes_new_handlers(gateway, sandbox):
+    """`systemctl reload` does not restart the agent; an invalid file leaves the others as they are."""
+    pid = gateway.unit_property("MainPID")
+    file = gateway.host_path("/etc/modem-agent/handlers/fresh.py")
+    for source, answer in (("return 'one'", "one"), ("return 'two'", "two"), ("return (", "two")):
+        file.write_text(f'from agent import handler\n@handler("fresh")\ndef fresh(c): {source}\n')
+        gateway.run("systemctl", "reload", "modem-agent")
+        gateway.run("sh", "-c", "until systemctl is-active -q modem-agent; do sleep 0.1; done")
+        assert sandbox.run_command("fresh") == answer
+    file.unlink()
+    assert gateway.unit_property("MainPID") == pid
+    gateway.wait_for_log("the version that was loaded before stays in use")
+
+
+def test_handler_is_tested_with_the_rights_of_the_service(gateway):
+    """`handlers test --as-service` runs it as the agent's user in the sandbox of the unit."""
+    words = ("/opt/modem-agent/bin/modem-agent", "handlers", "test", "--as-service", "probe")
+    shown = gateway.run(*words)
+    assert re.search("^reply +state run tmp", shown, re.MULTILINE), shown
+    assert gateway.unit_property("ActiveState") == "active"
+    assert "modem-agent" in gateway.run("stat", "-c", "%U", "/run/modem-agent/control.sock")
+
+
 def test_handlers_are_sandboxed(gateway, sandbox):
     """A handler can write to its own folders, but not /etc or /home, and use neither sudo nor the network.
 
