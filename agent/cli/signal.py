@@ -113,7 +113,8 @@ def _watch(source: SignalSource, terminal: Terminal) -> None:
 
 def make_rows(reading: Reading, display: Display, note: str = "") -> Iterator[Row]:
     """Yield a row for each known value."""
-    yield Row("", note, Style.FAINT)
+    if note:
+        yield Row("", note, Style.FAINT)
     network = ", ".join(filter(None, (reading["operator"], reading["access_technology"])))
     is_registered = reading["registration"].startswith("registered")
     yield Row("network", network or "unknown")

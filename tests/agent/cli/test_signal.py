@@ -30,7 +30,6 @@ NO_SIGNAL = dict.fromkeys(READING) | {"registration": "searching"}
 def test_each_known_value_has_a_row():
     """With bars, unit and level; the value to place an antenna by is the first."""
     assert list(format_rows(make_rows(READING, Display()), Display())) == [
-        "",
         "network       KPN, LTE",
         "registration  registered, home",
         "RSRP          ▂▃▅▆·  -87.5 dBm  good       reference signals (LTE)",
