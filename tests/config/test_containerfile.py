@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+from agent.cli.commands import group
 from agent.cli.sandbox import sandbox
 
 CHECKOUT = Path(__file__).parents[2]
@@ -37,5 +38,5 @@ def test_sandbox_accepts_the_arguments():
     by_name = dict(read_instructions())
     program, name, *arguments = json.loads(by_name["ENTRYPOINT"]) + json.loads(by_name["CMD"])
     assert (program, name) == ("modem-agent", "sandbox")
-    parsed = sandbox.make_context("sandbox", arguments).params
+    parsed = sandbox.make_context("sandbox", arguments, **group.context_settings).params
     assert {parsed["listen"].rpartition(":")[2]} <= set(by_name["EXPOSE"].split())

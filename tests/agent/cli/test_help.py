@@ -11,7 +11,7 @@ def iter_commands(command=group, *names):
     """Yield the words of every command and group."""
     yield names
     if isinstance(command, click.Group):
-        context = click.Context(command)
+        context = click.Context(command, **group.context_settings)
         for name in command.list_commands(context):
             yield from iter_commands(command.get_command(context, name), *names, name)
 
