@@ -14,7 +14,7 @@ import sys
 
 PROGRAMS = {
     "systemd-nspawn": "systemd-container",  # boots the real systemd of a Debian tree
-    "debootstrap": "debootstrap",  # creates that tree
+    "mmdebstrap": "mmdebstrap",  # creates that tree
     "udevadm": "udev",  # reads the udev rules
     "umockdev-run": "umockdev",  # simulates USB modules for udev
     "nsenter": "util-linux",
