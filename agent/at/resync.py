@@ -28,6 +28,9 @@ ESCAPE_TIMEOUT_S = 1.0
 """ESC in text entry is answered at once; V.250 5.7 allows 0.1 s between two lines."""
 INPUT_FLUSH_S = 0.3
 """Pause after ESC and CR, in which the module answers what was left in its input."""
+FIRST_ANSWER_S = 0.02
+"""If nothing has come by then, the input was empty: an answer takes 10 ms at 9600 baud. That of a slower
+module comes between the queries that follow, and cannot be taken for theirs."""
 SLOW_ANSWER_S = 2.5
 """Time for a slow module to answer each query of the first round; twice as long in the second, and so on."""
 BAUD_SETTLE_S = 0.1
@@ -145,7 +148,8 @@ async def wake_module(connection: AtConnection, timeout_s: float, *, may_change:
             return False
     rates = tuple(connection.port_state.baud_rates) or (0,)
     connection.write(ESC + b"\r")
-    await connection.pause(INPUT_FLUSH_S)
+    if await connection.wait_final_result(FIRST_ANSWER_S) is not None or connection.protocol.partial_line:
+        await connection.pause(INPUT_FLUSH_S)
     has_tried_to_leave = False
     for attempt in itertools.count():
         remaining = deadline - asyncio.get_running_loop().time()

@@ -15,8 +15,6 @@ from agent.journal import schema
 from agent.journal.connection import Meta, read_meta
 from agent.journal.journal import Journal
 
-_PAGE_BYTES = 512
-"""Each table and index takes at least one page; SQLite's smallest size."""
 _CACHE_PAGES = 10
 """The cache is a second copy of pages that are in memory already."""
 
@@ -70,6 +68,6 @@ def _open_empty(_: Path) -> tuple[sqlite3.Connection, Meta]:
 def _make_template() -> bytes:
     """Return the file of an empty journal: copying it is faster than making its tables."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        connection.execute(f"PRAGMA page_size = {schema.PAGE_BYTES}")
         schema.migrate(connection)
         return connection.serialize()

@@ -228,6 +228,7 @@ def _atomic_database(path: Path) -> Iterator[sqlite3.Connection]:
     os.close(os.open(half, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with closing(sqlite3.connect(half, isolation_level=None)) as target:
         target.execute("PRAGMA synchronous = FULL")
+        target.execute(f"PRAGMA page_size = {schema.PAGE_BYTES}")
         yield target
     half.replace(path)
 

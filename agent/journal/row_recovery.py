@@ -15,8 +15,7 @@ from typing import Any
 
 from agent.journal import schema
 
-PAGE_BYTES = 4096
-"""Size of a page in every journal: SQLite's default."""
+_PAGE_SIZES = [512 << power for power in range(7)]
 _LOG_HEADER_BYTES = 32
 _FRAME_HEADER_BYTES = 24
 _MAX_ROW_ID = (1 << 63) - 1
@@ -35,7 +34,8 @@ def open_damaged(path: Path, scratch: Path) -> sqlite3.Connection:
 
     if ends_in_page(path):  # SQLite would read the missing part of that page as zeros
         shutil.copyfile(path, scratch)
-        os.truncate(scratch, path.stat().st_size // PAGE_BYTES * PAGE_BYTES)
+        page_bytes = _read_page_bytes(path)
+        os.truncate(scratch, path.stat().st_size // page_bytes * page_bytes)
         with suppress(FileNotFoundError):
             shutil.copyfile(_log_beside(path), _log_beside(scratch))
         path = scratch
@@ -62,11 +62,19 @@ def schema_version(connection: sqlite3.Connection) -> int:
 
 def ends_in_page(path: Path) -> bool:
     """Return True if the file was cut off within a page, and its write-ahead log does not hold that page."""
-    size = path.stat().st_size
-    return size % PAGE_BYTES != 0 and size // PAGE_BYTES + 1 not in _logged_pages(_log_beside(path))
+    page_bytes = _read_page_bytes(path)
+    complete_pages, rest = divmod(path.stat().st_size, page_bytes)
+    return rest != 0 and complete_pages + 1 not in _logged_pages(_log_beside(path), page_bytes)
 
 
-def _logged_pages(log: Path) -> set[int]:
+def _read_page_bytes(path: Path) -> int:
+    """Return the size of a page that the header of the file has; that of new journals if it is damaged."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(18)[16:], "big")
+    return size if size in _PAGE_SIZES else schema.PAGE_BYTES
+
+
+def _logged_pages(log: Path, page_bytes: int) -> set[int]:
     """Return the numbers of the pages in a write-ahead log (https://www.sqlite.org/fileformat2.html#walformat)."""
     if not log.exists():
         return set()
@@ -75,7 +83,7 @@ def _logged_pages(log: Path) -> set[int]:
         pages = set()
         while len(header := file.read(_FRAME_HEADER_BYTES)) == _FRAME_HEADER_BYTES and header[8:16] == salt:
             pages.add(int.from_bytes(header[:4], "big"))
-            file.seek(PAGE_BYTES, os.SEEK_CUR)
+            file.seek(page_bytes, os.SEEK_CUR)
         return pages
 
 

@@ -9,12 +9,12 @@ from functools import partial
 import pytest
 from file_operations import Killed
 
-from agent.journal import repair
+from agent.journal import repair, schema
 from agent.journal.connection import open_journal_file
 from agent.journal.journal import Journal, JournalUnusable
 from agent.journal.models import StoreOutcome
 
-PAGE = 4096
+PAGE = schema.PAGE_BYTES
 _FILLED = {}
 """File and log of a filled journal, by the number of its Commands: written once, then copied."""
 
@@ -207,7 +207,7 @@ def test_cut_file_runs_no_old_command_again(journal_env, factories, seed):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kept", [24, 700, 2048, 4000])
+@pytest.mark.parametrize("kept", [24, 100, 256, 500])
 def test_torn_page_yields_no_rows(journal_env, factories, kept):
     """SQLite reads the rest of a page that is cut short as zeros: its rows are lost, not changed."""
     filled_journal(journal_env, factories)
@@ -231,6 +231,8 @@ def test_torn_page_beside_a_log(journal_env, factories, is_logged):
     journal_env.open()
     for number in range(300, 330):
         journal_env.store(factories.command(f"led {number}", sid=sid(number), at=journal_env.wall))
+    if is_logged:
+        journal_env.journal.execute("VACUUM")  # writes every page
     close(journal_env, clean=False)
     log = journal_env.path.with_name("journal.db-wal").read_bytes()
     logged = {int.from_bytes(log[at : at + 4]) for at in range(32, len(log), 24 + PAGE)}

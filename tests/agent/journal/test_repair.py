@@ -5,10 +5,10 @@ import sqlite3
 import pytest
 
 import pdu
-from agent.journal import repair
+from agent.journal import repair, schema
 from agent.journal.models import OutgoingMessage, StoreOutcome
 
-PAGE = 4096
+PAGE = schema.PAGE_BYTES
 
 
 def filled_journal(env, factories, count):
@@ -154,11 +154,12 @@ def test_rows_after_an_unreadable_page_are_copied(journal_env, factories, table,
     connection.execute("PRAGMA journal_mode = DELETE")
     connection.close()
     octets = bytearray(journal_env.path.read_bytes())
-    page = memoryview(octets)[(root - 1) * PAGE : root * PAGE]
-    assert page[0] in {2, 5}, "it has pages below"
-    cell = int.from_bytes(page[12:14])
-    first = int.from_bytes(page[cell : cell + 4])
-    page.release()
+    first = root
+    while octets[(first - 1) * PAGE] in {2, 5}:  # it has pages below
+        page = octets[(first - 1) * PAGE : first * PAGE]
+        cell = int.from_bytes(page[12:14])
+        first = int.from_bytes(page[cell : cell + 4])
+    assert first != root
     on_it = int.from_bytes(octets[(first - 1) * PAGE + 3 : (first - 1) * PAGE + 5])
     octets[(first - 1) * PAGE : first * PAGE] = bytes(PAGE)
     journal_env.path.write_bytes(octets)
