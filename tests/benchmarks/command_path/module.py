@@ -33,7 +33,7 @@ from hardware.sim.sandbox_clock import SandboxClock
 from hardware.sim.sandbox_sim import SimSpec
 
 SENDER = "000"
-TIMEOUT_S = 20.0
+TIMEOUT_S = 8.0
 """Longest time from one step of any Command to the next."""
 QUIET_S = 0.03
 """A line that has been quiet for so long has nothing more to do with the Command."""
@@ -129,6 +129,8 @@ class Modules:
             while time.monotonic() - line.last_at < QUIET_S:  # noqa: ASYNC110 (it waits for no event)
                 await asyncio.sleep(QUIET_S / 2)
         except TimeoutError:
+            for slot, _ in list(module.stores["ME"]):  # the client has missed it: the next Command is another
+                module.stores["ME"].delete(slot)
             return {"error": f"{sim}: {len(line.replies)} of {len(texts)} replies came"}
         marks = {name: line.find(*octets) for name, octets in MARKS.items()}
         return {
