@@ -42,6 +42,8 @@ MAX_DELAY_AFTER_RESTART_S = 60.0
 """Longest backoff, after a start of the agent, for a message that had failed before the start."""
 UNTIL_QUEUED = inf
 """A delay that ends when a message is queued."""
+PROMPT_GRACE_S = 0.3
+"""Time for the prompt of a reply that is marked as being sent already; most modules need 3 to 50 ms."""
 TASK = "sender"
 """Name of the task for the watchdog."""
 
@@ -250,13 +252,18 @@ class Sender:
 
     async def _send_handed_over(self, handover: Handover) -> float | None:
         """Send a reply while its Command ends. Return the delay of the next attempt, None for no delay."""
+        prompted = asyncio.Event()
+        unmarking = asyncio.ensure_future(self._unmark_without_prompt(handover, prompted))
         may_have_left = False
 
         async def before_body() -> None:
             nonlocal may_have_left
+            prompted.set()
             reply = await handover.committed()
             if reply is None:
                 raise HandoverEnded
+            if await unmarking:
+                await self._db.run(self._outbox_store.mark_sending, reply.id)
             may_have_left = True
             self._on_sending(reply)
 
@@ -270,10 +277,34 @@ class Sender:
             reason = str(error) or type(error).__name__
             outcome = OutcomeUnknown(reason) if may_have_left else NotSent(reason)
         finally:
+            prompted.set()
             self._awaiting_result = None
             self._runtime.deadlines.clear(TASK)
         reply = await handover.committed()
-        return None if reply is None else await self._outcomes.record(reply, outcome, marked_sending=True)
+        if reply is None:
+            return None
+        marked_sending = may_have_left or not await unmarking
+        return await self._outcomes.record(reply, outcome, marked_sending=marked_sending)
+
+    async def _unmark_without_prompt(self, handover: Handover, prompted: asyncio.Event) -> bool:
+        """Commit that a reply is not yet being sent, if the prompt takes long. Return True if it does.
+
+        A reply that is `sending` when the agent ends is not sent any more, so it is marked so for as short a
+        time as possible. While the journal cannot commit, it stays marked.
+        """
+        reply = await handover.committed()
+        if reply is None:
+            return False
+        try:
+            async with asyncio.timeout(PROMPT_GRACE_S):
+                await prompted.wait()
+        except TimeoutError:
+            try:
+                await self._db.run(self._outbox_store.unmark_sending, reply.id)
+            except sqlite3.Error:
+                return False
+            return True
+        return False
 
     def _on_sending(self, reply: ReplyRow) -> None:
         """Record that the body of a message is about to leave."""

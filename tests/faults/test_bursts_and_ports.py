@@ -6,6 +6,7 @@ import pdu
 from agent.handlers.results import HandlerDeclaration
 from fault.fault_world import FaultWorld, make_pdu, make_timestamp
 from soak import simulated_runner
+from soak.world import HandlerPlan
 
 # F125
 
@@ -197,16 +198,17 @@ async def test_f126_handler_that_asked_for_the_port_gets_it(tmp_path, message_fo
 async def test_f126_message_to_a_port_waits_for_its_handler_over_a_restart(tmp_path):
     """The port is in the journal: after a restart without the handler, no other handler gets the message."""
     async with FaultWorld(tmp_path) as world:
+        world.plans = {"led 1": HandlerPlan([(60, "ok")])}
         world.make_runner = lambda agent_run: PortRunner(world, agent_run, 2948)
         await world.start_and_settle()
-        world.on_kill_point = lambda point, agent_run: (
-            agent_run.kill(point) if world.query_journal("SELECT 1 FROM commands") else None
-        )
-        world.deliver_pdu(*port_pdus("led on", PORTS["WAP push"]))
-        await world.advance(10)
-        assert not world.current_run.is_alive
-        world.on_kill_point = lambda point, agent_run: None
+        for number in (1, 2):
+            world.deliver_pdu(*port_pdus(f"led {number}", PORTS["WAP push"]))
+            await world.advance(5)
+        world.current_run.kill("SIGKILL")
         world.make_runner = lambda agent_run: PortRunner(world, agent_run)
         await world.start_and_settle(60)
-        assert world.executed == []
-        assert world.query_journal("SELECT state, reason FROM commands") == [("failed", "no handler")]
+        assert world.executed == ["led 1"]
+        assert world.query_journal("SELECT state, reason FROM commands") == [
+            ("failed", "interrupted"),
+            ("failed", "no handler"),
+        ]

@@ -60,25 +60,26 @@ async def test_f28_other_sid_or_second_is_another_command(tmp_path, message_form
 
 
 KILL_POINTS = {
-    "after the read": (r"AT\+CMGR=.*", "after a write"),
     "before the commit": (r"AT\+CMGR=.*", "before a commit"),
     "in the commit": (r"AT\+CMGR=.*", "in a commit"),
     "after the commit": (r"AT\+CMGR=.*", "after a commit"),
     "before the delete": (r"AT\+CMGR=.*", "before a write"),
-    "after the delete": (r"AT\+CMGD=.*", "after a write"),
+    "after the delete": (r"AT\+CMGR=.*", "after a write"),
 }
+"""The last command that the module has received, and the next step of the agent."""
 
 
 @pytest.mark.deviation(
     "A Command is executed at most once unless the handler is `repeatable`; an interrupted run is answered"
-    " `ERR interrupted` and not repeated."
+    " `ERR interrupted` and not repeated. It counts as interrupted from the commit that stores it as running."
 )
 @pytest.mark.parametrize("point", KILL_POINTS)
 @pytest.mark.parametrize("word", ["led", "again"], ids=["once", "repeatable"])
 async def test_f29_kill_between_read_and_delete(tmp_path, message_format, point, word):
-    """Nothing is deleted before it is committed, and the Command is executed once after the restart."""
+    """Nothing is deleted before it is committed, nothing is lost, and nothing runs twice unflagged."""
     command, moment = KILL_POINTS[point]
     async with FaultWorld(tmp_path, message_format) as world:
+        world.plans = {f"{word} 1": HandlerPlan([(5, "ok")])}
         await world.start_and_settle()
 
         def kill(reached, agent_run):
@@ -90,9 +91,15 @@ async def test_f29_kill_between_read_and_delete(tmp_path, message_format, point,
         world.deliver_pdu(make_pdu(f"{SID} {word} 1"))
         await world.advance(3)
         assert not world.current_run.is_alive
+        started_before = len(world.handler_runs)
+        assert started_before == (point.endswith("the delete"))
         await world.start_and_settle(60)
-        assert world.executed == [f"{word} 1"]
-        assert world.sent_bodies == [f"did {word} 1"]
+        attempts = [run.attempt for run in world.handler_runs[started_before:]]
+        if point == "before the commit":
+            assert attempts == [1]
+        else:
+            assert attempts == ([2] if word == "again" else [])
+        assert world.sent_bodies == [f"did {word} 1" if attempts else "ERR interrupted"]
         assert world.stored_indices() == []
 
 
@@ -112,7 +119,10 @@ async def test_f29_kill_during_a_handler(tmp_path, message_format, word, runs):
 
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_f29_kill_around_the_commit_of_a_result(tmp_path, message_format, when):
-    """The result is committed with the reply. Before that the Command counts as interrupted."""
+    """The result is committed with the reply. Before that the Command counts as interrupted.
+
+    After it the body may have left until the module's prompt is late, so the reply is not sent again.
+    """
     async with FaultWorld(tmp_path, message_format) as world:
         await world.start_and_settle()
 
@@ -131,7 +141,25 @@ async def test_f29_kill_around_the_commit_of_a_result(tmp_path, message_format, 
         assert not world.current_run.is_alive
         await world.start_and_settle(60)
         assert world.executed == ["led on"]
-        assert world.sent_bodies == ["did led on" if when == "after" else "ERR interrupted"]
+        if when == "before":
+            assert world.sent_bodies == ["ERR interrupted"]
+        else:
+            assert world.sent_bodies == []
+            assert world.query_journal("SELECT state FROM replies") == [("unknown",)]
+
+
+async def test_f29_kill_while_the_prompt_is_late(tmp_path, message_format):
+    """The body has not left, and the journal knows it: the next agent sends the reply."""
+    async with FaultWorld(tmp_path, message_format) as world:
+        await world.start_and_settle()
+        world.interceptor.answer(r"AT\+CMGS=.*", b"")
+        world.deliver_pdu(PLAIN_SID_START)
+        await world.advance(3)
+        assert world.sent_bodies == []
+        world.current_run.kill("SIGKILL")
+        await world.start_and_settle(60)
+        assert world.executed == ["led on"]
+        assert world.sent_bodies == ["did led on"]
 
 
 @pytest.mark.parametrize("order", [(1, 2), (2, 1), (2, 1, 1), (2, 2, 1), (1, 1, 2)], ids=repr)

@@ -145,7 +145,10 @@ async def test_f30_direct_delivery_is_committed_then_acknowledged(tmp_path, mess
 
 @pytest.mark.parametrize("point", ["before a commit", "in a commit", "after a commit", "after a write"])
 async def test_f30_kill_around_the_acknowledgement(tmp_path, message_format, point):
-    """The network redelivers what was not acknowledged, and the Command is executed once."""
+    """The network redelivers what was not acknowledged, and the Command is not executed twice.
+
+    From the commit on it counts as interrupted, which is the answer.
+    """
     async with FaultWorld(tmp_path, message_format, device=module_with_cnmi(*DIRECT_DELIVERY)) as world:
         world.plans = {"led 7": HandlerPlan([(20, "ok")])}
         await world.start_and_settle()
@@ -162,8 +165,14 @@ async def test_f30_kill_around_the_acknowledgement(tmp_path, message_format, poi
         await world.advance(30)
         assert not world.current_run.is_alive
         world.on_kill_point = lambda point, agent_run: None
+        started_before = len(world.executed)
         await world.start_and_settle(400)
-        assert world.executed == ["led 7"]
+        if point == "before a commit":
+            assert (started_before, world.executed, world.sent_bodies) == (0, ["led 7"], ["did led 7"])
+        else:
+            assert started_before == (point == "after a write")
+            assert len(world.executed) == started_before
+            assert world.sent_bodies == ["ERR interrupted"]
 
 
 @pytest.mark.parametrize(

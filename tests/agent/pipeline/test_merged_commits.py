@@ -186,6 +186,35 @@ async def test_failed_prompt_queues_the_reply_again(pipeline, factories):
     assert modem.sent_contents == ["did led on"]
 
 
+async def test_late_prompt_leaves_the_reply_queued(pipeline, factories):
+    """An agent that ends while it waits for the prompt has sent nothing, so the next one sends the reply."""
+    modem = factories.modem(pipeline)
+    modem.latency_s = 2.0
+    async with pipeline.run_dispatcher(), pipeline.run_sender(modem):
+        pipeline.store_command("led on")
+        pipeline.active_dispatcher.wake()
+        await pipeline.advance(1)
+        assert pipeline.command_states() == ["done"]
+        assert pipeline.reply_states() == ["queued"]
+        assert pipeline.query_column("SELECT attempts FROM replies") == [0]
+        await pipeline.advance(10)
+    assert pipeline.reply_states() == ["sent"]
+    assert pipeline.query_column("SELECT attempts FROM replies") == [1]
+    assert modem.sent_contents == ["did led on"]
+
+
+async def test_refusal_after_a_late_prompt_counts_one_attempt(pipeline, factories):
+    modem = factories.modem(pipeline)
+    modem.latency_s = 2.0
+    modem.plan("send", NotSent("no prompt"))
+    async with pipeline.run_dispatcher(), pipeline.run_sender(modem):
+        pipeline.store_command("led on")
+        pipeline.active_dispatcher.wake()
+        await pipeline.advance(3)
+        assert pipeline.reply_states() == ["queued"]
+        assert pipeline.query_column("SELECT attempts FROM replies") == [1]
+
+
 async def test_error_before_the_body_is_no_unknown_outcome(pipeline, factories):
     """An error of any kind before the body ends this attempt only."""
     modem, states = await run_one(pipeline, factories, ValueError("a mistake"))
