@@ -76,7 +76,7 @@ class CommandFinisher:
             return
         try:
             replies = self._compose_replies(row, content)
-        except ComposeError as error:
+        except Exception as error:  # noqa: BLE001  (an answer must not end the forwarding of other Commands)
             self.log(EventKind.FAILED, row, f"no reply: {error}", severity=Severity.WARNING)
             return
         if await retry_until_committed(self._runtime, self._outbox_store.enqueue_answer, row.id, replies):

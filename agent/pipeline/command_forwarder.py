@@ -146,7 +146,8 @@ class CommandForwarder:
     async def _on_answer(self, target: DeliveryTarget, delivery_id: str, answer: str | bytes) -> None:
         """Queue the answer to a Command that was delivered a short time ago."""
         name = target.spec.name
-        if (waiting := await self._find(CommandState.RECEIVED, delivery_id)) is not None:
+        waiting = await self._find(CommandState.RECEIVED, delivery_id)
+        if waiting is not None and delivery_id == _make_id(waiting, target):
             ended = self._in_delivery.setdefault(waiting.id, asyncio.Event())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(target.answer_timeout_s):

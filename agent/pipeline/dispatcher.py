@@ -207,11 +207,22 @@ class Dispatcher:
         self._start_is_uncertain = False
         for row in await retry_until_committed(self._runtime, self._command_store.list_running):
             if row.id not in self._active_queues.values():
-                reason = "the journal could not commit its start"
-                await retry_until_committed(
-                    self._runtime, self._command_store.requeue, row.id, reason, count_attempt=False
-                )
-                self._queues.prepend(HandlerKey.of(self._registry.match(to_handler_command(row))), row.id)
+                await self._requeue_not_entered(row, "the journal could not commit its start")
+
+    async def _requeue_not_entered(self, row: CommandRow, reason: str) -> None:
+        """Requeue a Command that was stored as running although its handler was not entered."""
+        await retry_until_committed(
+            self._runtime, self._command_store.requeue, row.id, reason, count_attempt=False
+        )
+        self._put_back(row)
+
+    def _put_back(self, row: CommandRow) -> None:
+        """Put a Command that has to be tried again at the front of the queue of its handler."""
+        self._queues.prepend(self._find_key(row), row.id)
+
+    def _find_key(self, row: CommandRow) -> HandlerKey:
+        """Return the queue of the handler that gets a Command now; a reload may have given it another one."""
+        return HandlerKey.of(self._registry.match(to_handler_command(row)))
 
     def _count_processes(self) -> int:
         """Return the number of running handlers. A Command that is being forwarded has none."""
@@ -234,14 +245,16 @@ class Dispatcher:
                 if self._stopping:
                     return
                 self._queues.newest_id = row.id
+                if row.id in self._active_queues.values():
+                    continue  # since before a reload: it is being forwarded, or its start is being committed
                 try:
-                    spec = self._registry.match(to_handler_command(row))
+                    key = self._find_key(row)
                 except Exception as error:  # noqa: BLE001  (an error ends this Command and no other)
                     await self._finisher.finish_failed(
                         row, "failed", detail=f"{type(error).__name__}: {error}"
                     )
                 else:
-                    self._queues.append(HandlerKey.of(spec), row.id)
+                    self._queues.append(key, row.id)
 
     async def _start_command(self, key: HandlerKey, command_id: int) -> float:
         """Start a Command unless it has to wait. Return the seconds that it has to wait, 0 if it has not."""
@@ -286,15 +299,18 @@ class Dispatcher:
         return RunStart(spec.name, spec.repeatable)
 
     async def run_started(self, row: CommandRow) -> None:
-        """Start the handler of a Command that was stored as running, unless the agent stops."""
-        if self._task_group is None or self._stopping:
-            await retry_until_committed(
-                self._runtime, self._command_store.requeue, row.id, "the agent stops", count_attempt=False
-            )
+        """Start the handler of a Command that was stored as running.
+
+        The Command waits instead if the agent stops, or if the handlers were reloaded during the commit.
+        """
+        queue = self._find_key(row).queue
+        is_reloaded = self._registry is not self._handlers.registry or queue in self._active_queues
+        if self._task_group is None or self._stopping or is_reloaded:
+            await self._requeue_not_entered(row, "its handler was not started")
+            self._wake_event.set()
             return
         self._queues.newest_id = max(self._queues.newest_id, row.id)
-        spec = self._registry.match(to_handler_command(row))
-        self._run_in_task(row, HandlerKey.of(spec).queue, is_running=True)
+        self._run_in_task(row, queue, is_running=True)
 
     def on_start_uncertain(self) -> None:
         """Look for a Command that is running in the journal although nothing has started it."""
@@ -331,6 +347,7 @@ class Dispatcher:
                 await self._run_handler(row, command, spec, is_running=is_running)
         except Exception as error:  # noqa: BLE001  (an error ends this Command and no other)
             await self._finisher.finish_failed(row, "failed", detail=f"{type(error).__name__}: {error}")
+            self.forwarder.end(row)
         finally:
             del self._active_queues[queue]
             self._deadlines.clear(_task_name(row))
@@ -391,7 +408,7 @@ class Dispatcher:
         result = await self._runner.run(spec, command, timeout_s)
         self._deadlines.clear(_task_name(row))
         if isinstance(result, NotStarted):
-            await self._requeue_not_started(row, spec, result.reason)
+            await self._requeue_not_started(row, result.reason)
             return
         if self._stopping and not isinstance(result, Finished):
             return  # the Command stays `running`; the next start recovers it
@@ -419,7 +436,7 @@ class Dispatcher:
         )
         delay = await self.forwarder.forward(row, spec)
         if delay is not None:
-            self._queues.prepend(HandlerKey.of(spec), row.id)
+            self._put_back(row)
             self._retry_at[spec.name] = _now() + delay
 
     async def _requeue_for_retry(
@@ -430,20 +447,17 @@ class Dispatcher:
         await retry_until_committed(
             self._runtime, self._command_store.requeue, row.id, reason, stderr=result.stderr
         )
-        self._queues.prepend(HandlerKey.of(spec), row.id)
+        self._put_back(row)
         delay = RETRY_LATER_BACKOFF.delay(attempt, self._runtime.random)
         self._retry_at[spec.name] = _now() + delay
         self._finisher.log(EventKind.RETRY_LATER, row, f"{reason}; next attempt in {delay:.0f} s")
 
-    async def _requeue_not_started(self, row: CommandRow, spec: HandlerSpec, reason: str) -> None:
+    async def _requeue_not_started(self, row: CommandRow, reason: str) -> None:
         """Requeue a Command whose handler could not be started. The start does not count as an attempt."""
         if not self._stopping and not self._resource_backoff.on_exhausted(row.id, reason, _now()):
             await self._finisher.finish_failed(row, "failed", detail=f"{reason}; given up")
             return
-        await retry_until_committed(
-            self._runtime, self._command_store.requeue, row.id, reason, count_attempt=False
-        )
-        self._queues.prepend(HandlerKey.of(spec), row.id)
+        await self._requeue_not_entered(row, reason)
         self._finisher.log(EventKind.NOT_STARTED, row, reason, severity=Severity.DEBUG)
 
 

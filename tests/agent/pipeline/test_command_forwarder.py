@@ -7,8 +7,10 @@ import pytest
 
 from agent.common.events import Condition
 from agent.forwarding.delivery import Accepted, Postponed, Rejected
+from agent.handlers.registry import HandlerRegistry
 from agent.handlers.results import Finished
 from agent.handlers.spec import HandlerSpec
+from agent.service.compose import ReplyConfig
 
 AWAY = Postponed("the broker is away")
 SID = "DC" + "1" * 32
@@ -192,6 +194,31 @@ async def test_rejected_command_fails_and_the_next_is_delivered(pipeline, target
     assert pipeline.reply_texts() == ["ERR failed", "2 is on"]
 
 
+@pytest.mark.parametrize(
+    ("outcome", "runs"), [(Accepted(), []), (AWAY, [("on", "on 1", 1)])], ids=["accepted", "postponed"]
+)
+async def test_reload_during_a_delivery_runs_nothing_twice(pipeline, target, factories, outcome, runs):
+    """A handler that takes the word since the reload gets the Command only if the target does not have it."""
+    pipeline.store_command("on 1")
+    end = asyncio.Event()
+
+    async def deliver():
+        await end.wait()
+        return outcome
+
+    target.outcomes = [deliver]
+    async with run_forwarding(pipeline) as dispatcher:
+        registry = HandlerRegistry([factories.executable("on"), target.spec.replace(words=())])
+        dispatcher._handlers.replace(registry, dispatcher._handlers.config)
+        dispatcher.wake()
+        await pipeline.advance(1)
+        assert pipeline.runner.runs == []
+        end.set()
+        await pipeline.advance(10)
+    assert pipeline.runner.runs == runs
+    assert (pipeline.command_states(), len(target.messages)) == (["done"], 1)
+
+
 # Answers after the delivery
 
 
@@ -246,3 +273,24 @@ async def test_answer_to_no_command_is_reported(pipeline, target, delivery_id):
         await target.listener.on_answer(delivery_id, "what?")
     assert pipeline.reply_texts() == []
     assert "which was not forwarded by this gateway" in pipeline.events_of_kind("forwarding")[-1].message
+
+
+async def test_wrong_answer_does_not_wait_for_a_delivery(pipeline, target):
+    """The number alone is not the id: nothing that the broker sends may pile up here."""
+    pipeline.store_command("on 1")
+    target.outcomes = [AWAY]
+    async with run_forwarding(pipeline):
+        async with asyncio.timeout(1):
+            await target.listener.on_answer("gw-1-00000000", "what?")
+
+
+async def test_answer_that_no_sms_can_carry_stops_nothing(pipeline, target):
+    """A JSON text may have half a surrogate pair. The answer is logged and not sent; the next one is."""
+    pipeline.store_command("on 1")
+    pipeline.store_command("on 2")
+    async with run_forwarding(pipeline, reply_config=ReplyConfig(allow_ucs2=True)):
+        first, second = (message["id"] for message in target.messages)
+        await target.listener.on_answer(first, "1 is \ud800")
+        await target.listener.on_answer(second, "2 is on")
+    assert pipeline.reply_texts() == ["2 is on"]
+    assert "no reply: user_data.text" in pipeline.events_of_kind("failed")[0].message

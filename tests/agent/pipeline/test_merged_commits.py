@@ -2,10 +2,13 @@
 
 import asyncio
 import sqlite3
+from pathlib import Path
 
 import pytest
 
+from agent.handlers.registry import HandlerRegistry
 from agent.handlers.results import Finished
+from agent.handlers.spec import HandlerSpec
 from agent.journal.reply_spread import ReplySpread
 from agent.modem.sending import NotSent, Sent
 
@@ -101,6 +104,39 @@ async def test_stop_between_commit_and_start_requeues_the_command(pipeline, deli
             await deliver("led on")
     assert pipeline.command_states() == ["received"]
     assert pipeline.query_column("SELECT attempts FROM commands") == [0]
+
+
+async def test_reload_between_commit_and_start_gives_the_command_to_the_new_handler(pipeline, deliver):
+    """It waits for the handler's process, which has another Command: two at a time would share it."""
+    end = asyncio.Event()
+
+    async def hang(_command):
+        await end.wait()
+        return Finished(None)
+
+    shared = [
+        HandlerSpec(f"io.py:{word}", "python", file=Path("io.py"), words=(word,)) for word in ("led", "pump")
+    ]
+    pipeline.handler_specs = [pipeline.handler_specs[0], shared[1]]
+    pipeline.runner.plan("io.py:pump", hang)
+    async with pipeline.run_dispatcher() as dispatcher:
+        choose_start = dispatcher.choose_start
+
+        def choose_and_reload(row, *args, **options):
+            start = choose_start(row, *args, **options)
+            if start is not None and start.handler == "led":
+                dispatcher._handlers.replace(HandlerRegistry(shared), dispatcher._handlers.config)
+            return start
+
+        dispatcher.choose_start = choose_and_reload
+        async with pipeline.run_receiver(dispatcher=dispatcher):
+            await deliver("pump on")
+            await deliver("led on")
+            assert pipeline.command_states() == ["running", "received"]
+            end.set()
+            await pipeline.advance(1)
+    assert pipeline.runner.runs == [("io.py:pump", "pump on", 1), ("io.py:led", "led on", 1)]
+    assert pipeline.command_states() == ["done", "done"]
 
 
 async def test_commit_that_failed_and_is_on_the_disk_starts_the_handler_once(pipeline, deliver):
