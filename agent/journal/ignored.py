@@ -50,14 +50,23 @@ class IgnoredMessages:
 
     def start_next(self) -> IgnoredRow | None:
         """Commit that the handler gets the oldest pending message, and return it; None if there is none."""
+        key = "IgnoredMessages.start_next"
+        if not self._journal.is_confirmed(key) and self._find_pending() is None:
+            return None
+
+        def write(_: JournalTime) -> IgnoredRow | None:
+            if (row := self._find_pending()) is not None:
+                self._update_state(row.id, "running")
+            return row
+
+        return self._journal.commit(key, write)
+
+    def _find_pending(self) -> IgnoredRow | None:
         row = self._execute(
             "SELECT id, reason, sender, text, raw, at_wall FROM ignored WHERE handler_state = 'pending'"
             " ORDER BY id LIMIT 1"
         ).fetchone()
-        if row is None:
-            return None
-        self._set_state(row[0], "running")
-        return IgnoredRow(row[0], IgnoredMessage(row[1], row[2], row[3]), row[4], row[5])
+        return None if row is None else IgnoredRow(row[0], IgnoredMessage(*row[1:4]), *row[4:])
 
     def finish(self, row_id: int, *, succeeded: bool) -> None:
         """Commit the end of a run."""
@@ -83,5 +92,8 @@ class IgnoredMessages:
     def _set_state(self, row_id: int, state: str) -> None:
         self._journal.commit(
             ("IgnoredMessages", row_id, state),
-            lambda _: self._execute("UPDATE ignored SET handler_state = ? WHERE id = ?", (state, row_id)),
+            lambda _: self._update_state(row_id, state),
         )
+
+    def _update_state(self, row_id: int, state: str) -> None:
+        self._execute("UPDATE ignored SET handler_state = ? WHERE id = ?", (state, row_id))

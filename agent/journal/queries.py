@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from agent.journal import schema
+from agent.journal.row_recovery import schema_version
+
 SELECT_COMMANDS = """
 SELECT id, state, sid, sender, mode, body, timestamp, port, attempts, duplicates, handler, reason,
        received_wall, ended_wall FROM commands ORDER BY id DESC LIMIT ?
@@ -61,11 +64,18 @@ def open_read_only(journal_path: Path) -> Iterator[sqlite3.Connection]:
         raise JournalUnreadable(
             f"there is no journal at {journal_path}; has modem-agent run with this configuration?"
         )
+    version = len(schema.MIGRATIONS)
     try:
         with closing(sqlite3.connect(f"{journal_path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            version = schema_version(connection)
             connection.row_factory = sqlite3.Row
             yield connection
     except sqlite3.Error as error:
+        if version < len(schema.MIGRATIONS):  # it has not all tables and columns
+            raise JournalUnreadable(
+                f"journal {journal_path} is that of an older modem-agent; this one brings it up to date when "
+                "it starts: sudo systemctl restart modem-agent"
+            ) from None
         raise JournalUnreadable(f"journal {journal_path} cannot be read: {error}") from None
 
 

@@ -5,6 +5,7 @@ import sqlite3
 import pytest
 
 import pdu
+from agent.journal.ignored import IgnoredMessages
 from agent.journal.models import OutgoingMessage, StoreOutcome
 
 
@@ -94,6 +95,18 @@ def test_attempt_is_counted_once_after_an_io_error(journal_env, factories, commi
     fail_next_commit(journal_env, committed=committed, reopens=reopens)
     retry(journal_env, journal_env.inbox.mark_running, 1, "led", repeatable=True)
     assert journal_env.query_column("SELECT attempts FROM commands") == [1]
+
+
+def test_ignored_message_goes_to_its_handler_after_an_io_error(journal_env, factories, committed, reopens):
+    """The handler gets the message whose start was committed, and none is passed over."""
+    ignored = IgnoredMessages(journal_env.journal, lambda: True)
+    for raw in ("01", "02"):
+        journal_env.journal.commit(None, lambda now, raw=raw: ignored.store(factories.ignored(), raw, now))
+    fail_next_commit(journal_env, committed=committed, reopens=reopens)
+    row, _ = retry(journal_env, ignored.start_next)
+    assert row.raw == "01"
+    assert ignored.start_next().raw == "02"
+    assert ignored.start_next() is None
 
 
 def test_failed_connection_is_not_used_again(journal_env, factories):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.journal import repair, schema
+from agent.journal import queries, repair, schema
 from agent.journal.models import StoreOutcome
 
 VERSION_3 = Path(__file__).with_name("version_3.sql")
@@ -113,6 +113,13 @@ def test_later_version_is_upgraded_with_all_rows(journal_env, version_3, version
     connection.close()
     journal_env.open()
     assert without_uptime(read_tables(journal_env.path)) == without_uptime(version_3)
+
+
+@pytest.mark.usefixtures("version_3")
+def test_journal_cannot_be_shown_before_its_upgrade(journal_env):
+    """The tools of the new version say what to do. They change nothing."""
+    with pytest.raises(queries.JournalUnreadable, match=r"older modem-agent.*restart modem-agent"):
+        queries.fetch_newest(journal_env.path, queries.SELECT_IGNORED, 10)
 
 
 def test_upgraded_journal_goes_on(journal_env, version_3, factories):
