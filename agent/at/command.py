@@ -75,6 +75,8 @@ class AtCommand(Record):
     """True for a synchronisation query: its information line shows that all earlier commands are over."""
     no_retry: bool = False
     """True if it is never retried after a silence, because a refusal may have cost something (a PIN try)."""
+    hides_values: bool = False
+    """True if logs and errors have its name only: its values may be a password."""
 
     def __post_init__(self) -> None:
         if not _COMMAND_LINE.fullmatch(self.line) or len(self.line) > MAX_COMMAND_LINE_CHARS:
@@ -91,7 +93,7 @@ class AtCommand(Record):
     @property
     def redacted_line(self) -> str:
         """The command line for logs and errors, without the PIN that may be in it."""
-        return redact_pins(self.line)
+        return f"AT{self.name}" if self.hides_values else redact_pins(self.line)
 
     @classmethod
     def from_user_input(cls, line: str, timeout_s: float) -> AtCommand:

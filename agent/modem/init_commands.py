@@ -72,7 +72,9 @@ class InitCommands:
     """The commands of one agent. It lives longer than a session, and remembers what restarts the module."""
 
     def __init__(self, lines: Sequence[str] = ()) -> None:
-        self._commands = [AtCommand.from_user_input(line, COMMAND_TIMEOUT_S) for line in lines]
+        self._commands = [
+            AtCommand.from_user_input(line, COMMAND_TIMEOUT_S).replace(hides_values=True) for line in lines
+        ]
         self._restarts: Counter[int] = Counter()
 
     async def run(self, client: SetupClient, has_restarted: Callable[[], bool]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from agent.at.errors import ModemLost
 from agent.modem.init_commands import InitCommands, check_init_commands
 
 APN = 'AT+CGDCONT=1,"IP","internet"'
@@ -93,4 +94,21 @@ def test_command_that_restarts_the_module_is_not_repeated_for_ever(run_scripted_
         assert status.notes == ("modem.init[0] AT+XRST is not sent any more: the module restarted each time",)
 
     commands = InitCommands(["AT+XRST", APN])
+    run_scripted_modem(scenario, initialise=False, options={"init_commands": commands})
+
+
+def test_values_are_not_in_the_reason_of_a_loss(run_scripted_modem):
+    """A module that hangs at a command ends the session, and the log and `status` show the reason."""
+
+    async def scenario(modem, script):
+        def hang(_line):
+            script.handle = lambda *_: None
+
+        script.table['AT+CGAUTH=1,1,"secret"'] = hang
+        with pytest.raises(ModemLost) as caught:
+            await modem.initialise()
+        assert "no answer to AT+CGAUTH and none since" in str(caught.value)
+        assert "secret" not in f"{caught.value} {modem.loss_reason}"
+
+    commands = InitCommands(['AT+CGAUTH=1,1,"secret"'])
     run_scripted_modem(scenario, initialise=False, options={"init_commands": commands})
