@@ -16,7 +16,7 @@ from typing import Any
 from agent.common.backoff import Backoff
 from agent.common.events import Event, EventKind, Severity
 from agent.common.runtime import Runtime
-from agent.forwarding.delivery import Accepted, DeliveryTarget, Postponed, Rejected, TargetListener
+from agent.forwarding.delivery import Accepted, Delivery, DeliveryTarget, Postponed, Rejected, TargetListener
 from agent.forwarding.message import make_delivery_id, make_message, parse_command_number
 from agent.handlers.results import Finished
 from agent.handlers.spec import HandlerSpec
@@ -60,7 +60,7 @@ class CommandForwarder:
         self._started_at = 0.0
 
     def delivery_timeout_s(self, spec: HandlerSpec) -> float:
-        """Return the longest time that `forward` waits for the target."""
+        """Return the longest time that `deliver` takes."""
         return self.targets[spec.name].delivery_timeout_s
 
     async def run(self) -> None:
@@ -76,11 +76,16 @@ class CommandForwarder:
                 )
                 group.create_task(target.run(listener), name=f"forwarding {name}")
 
-    async def forward(self, row: CommandRow, spec: HandlerSpec) -> float | None:
-        """Deliver a Command once and commit its end. Return the seconds until the next attempt, if any."""
+    async def deliver(self, row: CommandRow, spec: HandlerSpec) -> Delivery:
+        """Deliver a Command once; `record` commits the outcome."""
         target = self.targets[spec.name]
         self._in_delivery.setdefault(row.id, asyncio.Event())
-        match await target.deliver(_to_message(row, target)):
+        return await target.deliver(_to_message(row, target))
+
+    async def record(self, row: CommandRow, spec: HandlerSpec, outcome: Delivery) -> float | None:
+        """Commit the outcome of a delivery. Return the seconds until the next attempt, if any."""
+        target = self.targets[spec.name]
+        match outcome:
             case Accepted(answer):
                 self._on_usable(target)
                 self._set_answer_deadline(row.id, target)
@@ -157,7 +162,7 @@ class CommandForwarder:
             self._on_note(f"{name} answers {delivery_id}, which was not forwarded by this gateway")
         elif _now() > self._answerable_until.get(row.id, self._started_at + target.answer_timeout_s):
             reason = "the answer came after reply_timeout_s; it is not sent"
-            self._finisher.log(EventKind.EXPIRED, row, reason, severity=Severity.WARNING)
+            self._finisher.log(EventKind.FORWARDING, row, reason, severity=Severity.WARNING)
         elif answer:
             await self._finisher.queue_answer(row, answer)
 

@@ -434,7 +434,9 @@ class Dispatcher:
         self._deadlines.expect_within(
             _task_name(row), self.forwarder.delivery_timeout_s(spec) + HANDLER_DEADLINE_GRACE_S
         )
-        delay = await self.forwarder.forward(row, spec)
+        outcome = await self.forwarder.deliver(row, spec)
+        self._deadlines.clear(_task_name(row))  # a journal that cannot commit is no task that hangs
+        delay = await self.forwarder.record(row, spec, outcome)
         if delay is not None:
             self._put_back(row)
             self._retry_at[spec.name] = _now() + delay

@@ -1,6 +1,7 @@
 """Forwarding of Commands: how long they wait for their target, what they hold up, and their answers."""
 
 import asyncio
+import sqlite3
 from contextlib import asynccontextmanager
 
 import pytest
@@ -219,6 +220,24 @@ async def test_reload_during_a_delivery_runs_nothing_twice(pipeline, target, fac
     assert (pipeline.command_states(), len(target.messages)) == (["done"], 1)
 
 
+async def test_journal_that_cannot_commit_the_end_is_no_task_that_hangs(pipeline, target):
+    """Else systemd would restart the agent, which would deliver the Command again, and so on."""
+    pipeline.store_command("on 1")
+
+    async def accept():
+        pipeline.commit_error = sqlite3.OperationalError("database or disk is full")
+        return Accepted()
+
+    target.outcomes = [accept]
+    async with run_forwarding(pipeline):
+        await pipeline.advance(3600)
+        assert pipeline.runtime.deadlines.overdue() == []
+        pipeline.commit_error = None
+        await pipeline.advance(60)
+    assert pipeline.command_states() == ["done"]
+    assert len(target.messages) == 1
+
+
 # Answers after the delivery
 
 
@@ -234,7 +253,8 @@ async def test_answer_is_sent_once_and_in_time(pipeline, target):
         await pipeline.advance(100)
         await target.listener.on_answer(second, "too late")
     assert pipeline.reply_texts() == ["1 is on"]
-    assert "after reply_timeout_s" in pipeline.events_of_kind("expired")[0].message
+    assert "after reply_timeout_s" in pipeline.events_of_kind("forwarding")[-1].message
+    assert pipeline.events_of_kind("expired") == []
 
 
 async def test_answer_after_a_restart_is_sent(pipeline, target):
