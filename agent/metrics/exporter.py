@@ -48,6 +48,7 @@ class MetricsExporter:
         self._changed = changed
         self._emit = emit
         self._written = ""
+        self._clients: set[asyncio.StreamWriter] = set()
 
     async def run(self) -> None:
         """Export until cancelled; then the file is removed, so that nobody takes it for the present state."""
@@ -64,9 +65,13 @@ class MetricsExporter:
                 with contextlib.suppress(OSError):
                     self._config.textfile.unlink()
 
-    async def make_text(self, *, openmetrics: bool) -> str:
-        """Return all metrics as they are now."""
-        return format_families(make_families(await self._read(), self._counts), openmetrics=openmetrics)
+    async def _make_text(self, *, openmetrics: bool) -> str | None:
+        """Return all metrics as they are now; None after an error, which is logged."""
+        try:
+            return format_families(make_families(await self._read(), self._counts), openmetrics=openmetrics)
+        except Exception as error:  # noqa: BLE001  (the next attempt may succeed)
+            self._log(f"not exported: internal error: {type(error).__name__}: {error}")
+            return None
 
     # The listener
 
@@ -83,22 +88,27 @@ class MetricsExporter:
                 self._log(f"not served on {address}: {reason}{hint}; next attempt in a minute")
                 await asyncio.sleep(RETRY_S)
                 continue
-            async with server:
-                await server.serve_forever()
+            try:
+                await asyncio.get_running_loop().create_future()  # until cancelled
+            finally:
+                server.close()  # wait_closed waits for the last client, from Python 3.12 on
+                for client in tuple(self._clients):
+                    client.transport.abort()
 
     async def _handle_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request."""
+        self._clients.add(writer)
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 writer.write(await self._make_response(head))
-                await writer.drain()
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # the client has gone, or is no client for HTTP
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
+                writer.close()
                 await writer.wait_closed()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # the client has gone, does not read, or is no client for HTTP
+        finally:
+            writer.transport.abort()  # nothing if it is closed
+            self._clients.discard(writer)
 
     async def _make_response(self, head: str) -> bytes:
         """Return the response to the head of a request (RFC 9112)."""
@@ -112,8 +122,11 @@ class MetricsExporter:
         else:
             accepted = " ".join(each for each in fields if each.lower().startswith("accept:"))
             openmetrics = "application/openmetrics-text" in accepted
-            content_type = OPENMETRICS_TYPE if openmetrics else PROMETHEUS_TYPE
-            status, body = "200 OK", await self.make_text(openmetrics=openmetrics)
+            if (text := await self._make_text(openmetrics=openmetrics)) is None:
+                status, body = "500 Internal Server Error", "see the log of modem-agent\n"
+            else:
+                status, body = "200 OK", text
+                content_type = OPENMETRICS_TYPE if openmetrics else PROMETHEUS_TYPE
         octets = body.encode()
         answer = (
             f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(octets)}\r\n"
@@ -127,8 +140,8 @@ class MetricsExporter:
         """Write the file at the start, and after changes, at most once in the configured time."""
         while True:
             self._changed.clear()
-            text = await self.make_text(openmetrics=False)
-            if text != self._written:
+            text = await self._make_text(openmetrics=False)
+            if text not in {None, self._written}:
                 try:
                     _replace_file(path, text)
                     self._written = text

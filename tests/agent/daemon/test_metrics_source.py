@@ -1,6 +1,7 @@
 """The metrics of an agent with fake module and handlers, over HTTP and as a file."""
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.common.config import MetricsConfig
 from agent.handlers.results import Failed
+from agent.metrics.event_counts import EventCounts
+from agent.metrics.exporter import MetricsExporter
 from agent.metrics.text_format import OPENMETRICS_TYPE, PROMETHEUS_TYPE
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -130,6 +134,44 @@ async def test_file_that_cannot_be_written_is_logged(agent_env, pipeline):
     async with agent_env.running():
         (event,) = pipeline.events_of_kind("metrics")
         assert event.message.startswith("/nowhere/metrics.prom cannot be written: No such file or directory")
+
+
+async def test_idle_client_does_not_hold_up_the_end(agent_env, pipeline):
+    """It is disconnected. From Python 3.12 on a server waits for its clients; systemd does not wait."""
+    port = free_port()
+    agent_env.tables["metrics"] = {"listen": f"127.0.0.1:{port}"}
+    loop = asyncio.get_running_loop()
+    async with agent_env.running():
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await pipeline.advance(1)
+        began = loop.time()
+    assert loop.time() - began < 5
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read() == b""
+    assert loop.time() - began < 5
+    writer.close()
+
+
+async def test_status_that_cannot_be_read_ends_no_export(tmp_path):
+    """The client gets an error, the log its reason; the next attempt may succeed."""
+    port, changed, events = free_port(), asyncio.Event(), []
+    config = MetricsConfig(
+        listen=f"127.0.0.1:{port}", textfile=tmp_path / "metrics.prom", textfile_interval_s=1.0
+    )
+
+    async def read():
+        raise ValueError("broken")
+
+    counts = EventCounts(events.append, lambda: 0.0, changed.set)
+    exporter = MetricsExporter(config=config, counts=counts, read=read, changed=changed, emit=events.append)
+    task = asyncio.create_task(exporter.run())
+    await asyncio.sleep(0.01)
+    for _ in range(2):
+        assert (await fetch(port))[0] == "HTTP/1.1 500 Internal Server Error"
+    assert {event.message for event in events} == {"not exported: internal error: ValueError: broken"}
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait([task])
 
 
 @needs_promtool
