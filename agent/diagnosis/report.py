@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from agent.common.config import Config
 from agent.diagnosis.doctor import Examination
 from agent.diagnosis.finding import Check, Finding
+from agent.diagnosis.forwarding_checks import forwards
+from agent.forwarding.targets import default_gateway
 from agent.journal.queries import JournalUnreadable, fetch_newest
 
 MAX_ROWS = 200
@@ -31,6 +36,8 @@ _NAMES_OF_PLACES = {
     *(("webhook", key) for key in ("url", "gateway")),
 }
 """Keys of agent.toml whose values may name a person or a place."""
+_ADDRESS = r"\b(?:https?|mqtts?|wss?)://[^\s;,]+"
+_HIDDEN = "(hidden)"
 
 
 def make_documents(
@@ -49,6 +56,8 @@ def make_documents(
         "status": examination.status,
     }
     if examination.config is not None:
+        places = _find_places(examination.config)
+        documents = {name: _hide(places, value) for name, value in documents.items()}
         documents["configuration"] = {
             name: {key: _to_json(name, key, value) for key, value in table.as_dict().items()}
             for name, table in examination.config.tables().items()
@@ -73,6 +82,30 @@ def read_rows(journal: Path) -> dict[str, object]:
             rows = [row | {"reason": (row["reason"] or "").partition(":")[0]} for row in rows]
         found[name] = rows
     return found
+
+
+def _find_places(config: Config) -> re.Pattern[str]:
+    """Return what matches addresses, and the names of this gateway and of the hosts that it forwards to."""
+    names = []
+    if forwards(config):
+        for table in (config.mqtt, config.webhook):
+            gateway = table.gateway or default_gateway(config.journal.path)
+            names += [f"{config.mqtt.base_topic}/{gateway}", gateway]
+        names += filter(None, (urlsplit(url).hostname for url in (config.mqtt.broker, config.webhook.url)))
+    patterns = (rf"(?<!\w){re.escape(name)}(?!\w)" for name in names)
+    return re.compile("|".join((_ADDRESS, *patterns)))
+
+
+def _hide(places: re.Pattern[str], value: object) -> object:
+    """Return JSON values in whose texts no place is named."""
+    match value:
+        case str():
+            return places.sub(_HIDDEN, value)
+        case dict():
+            return {key: _hide(places, each) for key, each in value.items()}
+        case list() | tuple():
+            return [_hide(places, each) for each in value]
+    return value
 
 
 def _to_json(table: str, key: str, value: object) -> object:

@@ -7,6 +7,8 @@ import pytest
 
 from agent.at.command_line import split_command_line
 from agent.at.trace import Trace
+from agent.common.config import Config, JournalConfig, MqttConfig, WebhookConfig
+from agent.diagnosis.doctor import Examination
 from agent.diagnosis.draft_profile import ask_questions, format_profile
 from agent.diagnosis.finding import Check, Finding, Level, worst_level
 from agent.diagnosis.module_answers import ModuleAnswers, parse_clock
@@ -192,6 +194,30 @@ def test_bundle_names_nobody_and_is_replayed(gateway, tmp_path):
     again = gateway.examine()
     assert [finding.level for finding in again] == [finding.level for finding in findings]
     assert gateway.replayed.divergences == []
+
+
+def test_bundle_names_no_place(tmp_path):
+    """Broker, server and gateway are also in what the running agent reports."""
+    config = Config(
+        journal=JournalConfig(path=tmp_path / "journal.db"),
+        mqtt=MqttConfig(broker="mqtts://broker.example", gateway="north", base_topic="acme"),
+        webhook=WebhookConfig(url="https://server.example/commands", gateway="farm-7"),
+    )
+    problems = [
+        "Commands cannot be forwarded: [mqtt] mqtts://broker.example: its certificate is for broker.example",
+        "[mqtt] nobody subscribes to acme/north/command",
+        "[webhook] the server answers 301 to https://other.example/x; write that into [webhook] url",
+    ]
+    examination = Examination(config, {"problems": problems, "pid": 7})
+    last = Finding(
+        Check.LAST_ERROR, Level.WARNING, problems[0], details=("is another client called farm-7?",)
+    )
+    documents = make_documents([last], examination, {})
+    text = str(documents)
+    assert not [name for name in ("example", "north", "farm-7", "acme") if name in text]
+    assert documents["status"]["pid"] == 7
+    assert documents["status"]["problems"][1] == "[mqtt] nobody subscribes to (hidden)/command"
+    assert documents["findings"][0]["details"] == ["is another client called (hidden)?"]
 
 
 def replay(gateway, recording):
