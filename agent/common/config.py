@@ -333,7 +333,8 @@ def _check_url(key: str, url: str, schemes: tuple[str, ...], secrets: str) -> li
     try:
         parts = urlsplit(url)
         usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and url.isascii()
-    except ValueError:  # the port is no number, or brackets are missing
+        (parts.hostname or "").encode("idna")  # as the resolver does
+    except ValueError:  # the port is no number, brackets are missing, or a label of the host is too long
         return [f"{key} is not a valid URL: {format_value(url)}"]
     if not usable or url.split() != [url]:
         return [f"{key} must begin with {' or '.join(f'{each}://' for each in schemes)} and name a host"]

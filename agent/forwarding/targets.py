@@ -20,8 +20,11 @@ MQTT, WEBHOOK = "[mqtt]", "[webhook]"
 """Names of the targets as the journal stores them; no file can have them as a first word of Commands."""
 MQTT_DELIVERY_TIMEOUT_S = 30.0
 """A broker acknowledges within a second, over a slow cellular network within ten."""
+WEBHOOK_TIMEOUTS = 3
+"""A second address of the server, the status and the body may each take `timeout_s`. A delivery that is ended
+after the status would be made again, although the server has accepted it."""
 WEBHOOK_GRACE_S = 5.0
-"""Time beyond that of the request: the process may have to look up the name first."""
+"""Time beyond that: the process may have to look up the name first."""
 _INSTANCE_FOLDER = re.compile(r"modem-agent-(.+)")
 
 
@@ -70,7 +73,7 @@ def make_targets(config: Config, random: Random) -> list[DeliveryTarget]:
                     settings=settings,
                     condition=Condition.WEBHOOK,
                     answer_timeout_s=0.0,
-                    delivery_timeout_s=table.timeout_s + WEBHOOK_GRACE_S,
+                    delivery_timeout_s=WEBHOOK_TIMEOUTS * table.timeout_s + WEBHOOK_GRACE_S,
                     random=random,
                 )
             )

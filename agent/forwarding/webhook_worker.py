@@ -53,7 +53,7 @@ class WebhookClient:
                 _NoRedirect, urllib.request.HTTPSHandler(context=make_tls_context(self._settings))
             )
             with opener.open(request, timeout=float(self._settings["timeout_s"])) as response:
-                return _accept(response)
+                return _accept(response, float(self._settings["timeout_s"]))
         except urllib.error.HTTPError as error:
             with error:
                 return _judge_status(error.code, error.headers)
@@ -104,12 +104,17 @@ def read_authorization(settings: Mapping[str, Any], environ: Mapping[str, str]) 
     return text
 
 
-def _accept(response: http.client.HTTPResponse) -> dict[str, Any]:
-    """Return the outcome of a 2xx status. What its body contains changes nothing about that."""
+def _accept(response: http.client.HTTPResponse, timeout_s: float) -> dict[str, Any]:
+    """Return the outcome of a 2xx status. What its body contains, or lacks, changes nothing about that."""
     note = ""
     answer = None
+    body = b""
+    until = time.monotonic() + timeout_s
     try:
-        body = response.read(MAX_ANSWER_BYTES + 1)
+        while len(body) <= MAX_ANSWER_BYTES and (data := response.read1(MAX_ANSWER_BYTES)):
+            body += data
+            if time.monotonic() > until:
+                raise TimeoutError
         if response.length and len(body) <= MAX_ANSWER_BYTES:  # octets that were announced and did not come
             raise http.client.IncompleteRead(body, response.length)
         answer = decode_answer(response.headers.get("Content-Type") or "text/plain", body)

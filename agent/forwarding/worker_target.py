@@ -91,7 +91,8 @@ class WorkerTarget:
                 return await outcome
         except TimeoutError:
             # A process that is stuck in a server cannot do anything else.
-            self._writer.transport.abort()
+            if self._writer is not None:  # it may have ended at this moment
+                self._writer.transport.abort()
             return Postponed(f"no answer within {self.delivery_timeout_s:g} s")
         finally:
             self._pending.pop(number, None)

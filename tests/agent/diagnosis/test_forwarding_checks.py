@@ -24,6 +24,8 @@ def closed_port():
             "mqtt.broker must begin with mqtt:// or mqtts:// or ws:// or wss://",
         ),
         ({"mqtt": {"broker": "mqtt://b:0x"}}, "mqtt.broker is not a valid URL"),
+        ({"webhook": {"url": f"https://{'b' * 64}/"}}, "webhook.url is not a valid URL"),
+        ({"webhook": {"url": "https://b..example/"}}, "webhook.url is not a valid URL"),
         ({"mqtt": {"broker": "mqtt://u:p@b"}}, "must not contain a password: use user and password_file"),
         ({"webhook": {"url": "ftp://x/y"}}, "webhook.url must begin with https:// or http://"),
         ({"mqtt": {"commands": ["led on"]}}, "mqtt.commands must hold first words"),

@@ -1,6 +1,7 @@
 """Posting Commands to a real web server that accepts, refuses, fails, hangs, redirects or breaks off."""
 
 import asyncio
+import contextlib
 import random
 import re
 import ssl
@@ -172,6 +173,24 @@ async def test_answer_that_breaks_off_after_its_status_is_an_acceptance(server):
 
     server.answer = break_off
     assert await post(server.url) == {"outcome": "accepted", "note": "the answer broke off"}
+
+
+async def test_answer_that_never_ends_is_an_acceptance(server):
+    """The agent leaves time for it: else it would end the process, and post the Command again and again."""
+
+    async def trickle(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(12):
+                await response.write(b"x")
+                await asyncio.sleep(0.05)
+        return response
+
+    server.answer = trickle
+    assert await post(server.url) == {"outcome": "accepted", "note": "the answer broke off"}
+    [target] = make_targets(Config(webhook=WebhookConfig(url=server.url, timeout_s=20)), random.Random(1))
+    assert target.delivery_timeout_s > 3 * 20
 
 
 def test_retry_after_may_be_a_date():
