@@ -1,7 +1,9 @@
 """Calls the program of `[alarm]` when Commands could not be received or answered for a while, and afterwards.
 
 The program is called once for each change, also over restarts of the agent: the change is committed before
-the call. If the journal itself is the problem, the program is called nevertheless.
+the call. If the agent ended during the call, the program is called once more: it may not have told anybody. A
+program that restarts the device is therefore called twice, and not for ever. If the journal itself is the
+problem, the program is called nevertheless.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ class Alarm:
         self._state = AlarmState()
         self._saved = self._state
         self._not_started: Program | None = None
-        """The last call, if the device had no resources for it."""
+        """The last call, if the device had no resources for it, or if the agent ended during it."""
         self._failure = ""
         """How the last call failed."""
         self._check_due = asyncio.Event()
@@ -54,6 +56,12 @@ class Alarm:
         """Run until the task is cancelled."""
         with contextlib.suppress(sqlite3.Error):  # the first commit reports it
             self._state = self._saved = await self._runtime.db.run(self._store.load)
+        if self._state.is_calling:
+            self._state = self._state.replace(is_calling=False)
+            await self._save()
+            since = self._state.since or self._store.now()
+            told = "problem" if self._state.is_raised else "ok"
+            self._not_started = self._make_program(told, self._state.reason, since.wall)
         while True:
             await self._check_due.wait()
             self._check_due.clear()
@@ -71,11 +79,11 @@ class Alarm:
         return "; ".join(filter(None, (text, self._failure)))
 
     async def _check(self) -> None:
-        problems, now, state = await self._find_problems(), self._store.now(), self._state
         if self._not_started is not None:
             await self._call(self._not_started)
+        problems, now, state = await self._find_problems(), self._store.now(), self._state
         if not problems:
-            self._state = AlarmState(reason=state.reason)
+            self._state = AlarmState(reason=state.reason, is_calling=state.is_raised or state.is_calling)
             await self._save()
             if state.is_raised:
                 await self._call(self._make_program("ok", state.reason, now.wall))
@@ -85,7 +93,9 @@ class Alarm:
             self._state = state.replace(since=now)
             return
         if not state.is_raised and now.uptime - state.since.uptime >= self._config.after_s:
-            self._state = AlarmState(is_raised=True, reason=str(problems[0]), since=state.since)
+            self._state = AlarmState(
+                is_raised=True, reason=str(problems[0]), since=state.since, is_calling=True
+            )
         await self._save()
         if self._state.is_raised and not state.is_raised:
             await self._call(self._make_program("problem", self._state.reason, state.since.wall))
@@ -108,6 +118,8 @@ class Alarm:
         self._not_started = None
         text = f"{program.words[0]} {program.environment['ALARM_STATE']}"
         result = await self._run_program(program)
+        self._state = self._state.replace(is_calling=isinstance(result, NotStarted))
+        await self._save()
         match result:
             case Finished():
                 self._failure = ""

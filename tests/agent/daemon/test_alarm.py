@@ -190,3 +190,25 @@ async def test_wall_clock_that_jumps_makes_no_alarm(alarm_env):
         alarm_env.pipeline.clock_error_s = 1e9
         await alarm_env.pipeline.advance(60)
         assert calls(alarm_env) == []
+
+
+async def test_call_during_which_the_agent_ended_is_made_once_more(alarm_env):
+    """It may have told nobody. A program that restarts the device each time is not called for ever."""
+    pipeline = alarm_env.pipeline
+    alarm_env.problems = [NO_NETWORK]
+
+    async def hang(_program):
+        await asyncio.Event().wait()
+
+    called = []
+    for _ in range(4):
+        pipeline.runner.plan("alarm", hang)
+        async with running(alarm_env):
+            await pipeline.advance(1000)
+            called += calls(alarm_env)
+        pipeline.restart()
+    assert called == ["problem", "problem"]
+    alarm_env.problems = []
+    async with running(alarm_env):
+        await pipeline.advance(60)
+    assert calls(alarm_env) == ["ok"]
