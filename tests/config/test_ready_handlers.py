@@ -250,7 +250,8 @@ def test_update_updates_an_allowed_package_or_runs_a_program(device):
     path = device.folder / "update.sock"
     device.environment["UPDATE_SOCKET"] = str(path)
     assert device.error("update nginx") == ("no right to update: sms-update.socket is not active")
-    device.file("UPDATE_PACKAGES", "nginx\n")
+    device.file("UPDATE_PACKAGES", "nginx\nmodem-agent\n")
+    device.program("systemd-run", f'test -e {device.folder}/apt.log && echo "$@" >{device.folder}/later.log')
     device.program("apt-get", f'echo "$@" >>{device.folder}/apt.log')
     device.program("dpkg-query", f"test -e {device.folder}/apt.log && printf 1.1 || printf 1.0")
     programs = device.folder / "updates"
@@ -259,7 +260,10 @@ def test_update_updates_an_allowed_package_or_runs_a_program(device):
     (programs / "firmware").chmod(0o755)
     device.environment["UPDATE_PROGRAMS"] = str(programs)
     answers = {}
-    for text in ("update nginx", "update nginx", "update firmware 7", "update ssh", "update ../sh", "update"):
+    for text in (
+        *("update modem-agent", "update nginx", "update nginx", "update modem-agent"),
+        *("update firmware 7", "update ssh", "update ../sh", "update"),
+    ):
         server = threading.Thread(target=serve_update, args=(path, device.environment))
         server.start()
         while not path.exists():
@@ -273,8 +277,13 @@ def test_update_updates_an_allowed_package_or_runs_a_program(device):
         "firmware 7": True,
         f"failed: ssh is not in {device.folder}/update_packages": False,
         "failed: ../sh is no name": False,
-        "update nginx firmware": True,
+        "update nginx modem-agent firmware": True,
+        "failed: systemd-run, see journalctl -u 'sms-update@*'": False,
+        "modem-agent 1.1 will be updated in a minute": True,
     }
+    later = (device.folder / "later.log").read_text()  # for the agent as for other packages
+    assert "apt-get -qq update && apt-get" in later
+    assert "--force-confold install modem-agent" in later
 
 
 class FakeGpiod:
