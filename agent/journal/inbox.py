@@ -27,10 +27,22 @@ from agent.service.message import (
     ReceivedMessage,
     ReceivedReport,
 )
+from pdu.record import Record
 
 ChooseStart = Callable[[CommandRow, Collection[int]], RunStart | None]
 """Returns the handler that may start at once, given a new Command and the ids of all others that have not
 ended. None: the Command waits in the state `received`. It is called in the thread of the journal."""
+
+
+class MessageToStore(Record):
+    """A received message for `CommandStore.store_all`."""
+
+    slot: tuple[str, int] | None
+    """Store and index where the module holds it; None for direct delivery."""
+    raw: str
+    """The PDU as read, in hexadecimal digits."""
+    classify: Callable[[PartStore], ReceivedMessage]
+    """Returns the kind of message, given the stored parts."""
 
 
 class CommandStore:
@@ -62,52 +74,64 @@ class CommandStore:
         run: bool = True,
         choose_start: ChooseStart = lambda _row, _unfinished: None,
     ) -> StoreResult:
-        """Commit a received message of any kind. Afterwards it may be deleted from the module.
+        """Commit one message, as `store_all` does."""
+        return self.store_all([MessageToStore(slot, raw, classify)], run=run, choose_start=choose_start)[0]
 
-        `slot` is store and index where the module holds it, None for direct delivery. `raw` is the PDU
-        as read. `classify` returns the kind of message, given the stored parts. If not `run`, a new Command
-        is stored as expired. If `choose_start` returns a handler for it, it is stored as running.
+    def store_all(
+        self,
+        messages: Sequence[MessageToStore],
+        *,
+        run: bool = True,
+        choose_start: ChooseStart = lambda _row, _unfinished: None,
+    ) -> list[StoreResult]:
+        """Commit received messages of any kind, in their order, in one transaction; return all results.
 
-        If an earlier call failed and has nevertheless stored it so, it is not returned as `started`.
+        Afterwards they may be deleted from the module. If not `run`, new Commands are stored as expired. If
+        `choose_start` returns a handler for one, it is stored as running.
+
+        If an earlier call failed and has nevertheless stored them, none is returned as `started`.
         """
-        key = ("CommandStore.store", slot, raw)
+        key = ("CommandStore.store_all", *((message.slot, message.raw) for message in messages))
         is_confirmed = self._journal.is_confirmed(key)
-        if (
-            slot is not None
-            and not is_confirmed
-            and slot not in self._journal.freed_slots
-            and self._is_stored(slot, raw)
-        ):
+        if not is_confirmed and all(map(self._is_stored, messages)):
+            return [StoreResult(StoreOutcome.ALREADY_STORED)] * len(messages)
+
+        def write(now: JournalTime) -> list[StoreResult]:
+            return [self._store(message, now, choose_start, run=run) for message in messages]
+
+        results = self._journal.commit(key, write)
+        self._journal.freed_slots -= {message.slot for message in messages if message.slot is not None}
+        return [result.replace(started=None) for result in results] if is_confirmed else results
+
+    def _store(
+        self, message: MessageToStore, now: JournalTime, choose_start: ChooseStart, *, run: bool
+    ) -> StoreResult:
+        """Store one message in the current transaction."""
+        if self._is_stored(message):
             return StoreResult(StoreOutcome.ALREADY_STORED)
-        received = classify(self.parts)
+        received = message.classify(self.parts)
+        if message.slot is not None:
+            self._execute("INSERT OR REPLACE INTO slots VALUES (?, ?, ?)", (*message.slot, message.raw))
+        match received:
+            case ReceivedCommand():
+                stored = self._store_command(received, message.raw, now, run=run)
+                return self._start_new(stored, choose_start, now)
+            case MessagePart():
+                return self.parts.store(received, now)
+            case ReceivedReport(report):
+                reply = self._outbox.store_report(report, now)
+                return StoreResult(StoreOutcome.REPORT, detail=f"status {report.status:#04x}", reply_id=reply)
+            case IgnoredMessage():
+                return self.ignored.store(received, message.raw, now)
 
-        def write(now: JournalTime) -> StoreResult:
-            if slot is not None:
-                self._execute("INSERT OR REPLACE INTO slots VALUES (?, ?, ?)", (*slot, raw))
-            match received:
-                case ReceivedCommand():
-                    stored = self._store_command(received, raw, now, run=run)
-                    return self._start_new(stored, choose_start, now)
-                case MessagePart():
-                    return self.parts.store(received, now)
-                case ReceivedReport(report):
-                    reply = self._outbox.store_report(report, now)
-                    return StoreResult(
-                        StoreOutcome.REPORT, detail=f"status {report.status:#04x}", reply_id=reply
-                    )
-                case IgnoredMessage():
-                    return self.ignored.store(received, raw, now)
-
-        result = self._journal.commit(key, write)
-        if slot is not None:
-            self._journal.freed_slots.discard(slot)
-        return result.replace(started=None) if is_confirmed else result
-
-    def _is_stored(self, slot: tuple[str, int], raw: str) -> bool:
-        """Return True if this message was stored from this slot before.
+    def _is_stored(self, message: MessageToStore) -> bool:
+        """Return True if this message was stored from its slot before.
 
         The name of the store is empty if the module does not report it; it may report it in the next session.
         """
+        slot, raw = message.slot, message.raw
+        if slot is None or slot in self._journal.freed_slots:
+            return False
         row = self._execute(
             "SELECT 1 FROM slots WHERE slot = ? AND raw = ? AND (store = ? OR store = '' OR ? = '')",
             (slot[1], raw, slot[0], slot[0]),

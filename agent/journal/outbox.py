@@ -252,17 +252,6 @@ class OutboxStore:
             ),
         )
 
-    def unmark_sending(self, reply_id: int) -> None:
-        """Commit that a message marked `sending` still waits for the prompt: it is `queued`, as before."""
-        self._journal.commit(
-            ("OutboxStore.unmark_sending", reply_id),
-            lambda _: self._execute(
-                "UPDATE replies SET state = 'queued', attempts = attempts - 1,"
-                " sending_wall = NULL, sent_wall = NULL, sent_uptime = NULL WHERE id = ?",
-                (reply_id,),
-            ),
-        )
-
     def requeue_possibly_sent(self, reply_id: int, reason: str) -> None:
         """Queue a message again, in its old place, although it may have been sent.
 

@@ -62,7 +62,7 @@ class CommandFinisher:
             stderr=result.stderr,
             forwarded_to=spec.name if is_forwarded else None,
         )
-        await self._commit_end(finish, replies)
+        await self._commit_end(row.id, finish, replies)
         no_reply = f"forwarded to {spec.name}" if is_forwarded else "no reply"
         self.log(EventKind.DONE, row, "" if replies else no_reply)
         self._log_replies_queued(row, replies)
@@ -121,20 +121,21 @@ class CommandFinisher:
         finish = partial(
             self._command_store.finish, row.id, CommandState.FAILED, reason, replies, stderr=stderr
         )
-        await self._commit_end(finish, replies)
+        await self._commit_end(row.id, finish, replies)
         self.log(EventKind.FAILED, row, reason, severity=Severity.WARNING)
         self._log_replies_queued(row, replies)
 
     async def _commit_end(
-        self, finish: Callable[..., ReplyRow | None], replies: Sequence[OutgoingMessage]
+        self, command_id: int, finish: Callable[..., ReplyRow | None], replies: Sequence[OutgoingMessage]
     ) -> None:
         """Commit the end of a Command by `finish`. Its first reply goes to the sender, if that is idle."""
-        handover = self._handover.begin(replies[0]) if replies else None
+        handover = self._handover.begin(command_id, replies[0]) if replies else None
         if handover is None:
             await retry_until_committed(self._runtime, finish)
             return
         try:
-            handover.resolve(await self._runtime.db.run(finish, may_send=handover.may_send))
+            may_send = handover.may_send if await handover.wait_for_prompt() else None
+            handover.resolve(await self._runtime.db.run(finish, may_send=may_send))
         except sqlite3.Error:
             handover.resolve(None)
             # If the failed commit is on the disk nevertheless, this returns the reply, which has not left.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Protocol
 
 import pdu
 from agent.common.runtime import Runtime
 from agent.journal.executor import COMMIT_RECOVERED_EVENT, commit_failed_event, retry_until_committed
-from agent.journal.inbox import ChooseStart, CommandStore
+from agent.journal.inbox import ChooseStart, CommandStore, MessageToStore
 from agent.journal.models import CommandRow, RunStart, StoreOutcome, StoreResult
 from agent.modem.stored_message import StoredMessage, Undecodable
 from agent.pipeline.receiver_events import stored_event
@@ -64,25 +64,29 @@ class MessageRecorder:
         self._starter = starter
         self._journal_failed = False
 
-    async def record(self, message: StoredMessage, *, run: bool = True) -> StoreResult:
-        """Commit a message. If not `run`, a new Command is stored as expired. Raises sqlite3.Error."""
+    async def record(self, *messages: StoredMessage, run: bool = True) -> list[StoreResult]:
+        """Commit messages in one transaction, in their order. Return their results.
+
+        If not `run`, new Commands are stored as expired. Raises sqlite3.Error; nothing is stored then.
+        """
         now = asyncio.get_running_loop().time()
         choose_start = partial(self._starter.choose_start, now=now)
         try:
-            result = await self._runtime.db.run(self._commit, message, choose_start, run=run)
+            results = await self._runtime.db.run(self._commit, messages, choose_start, run=run)
         except sqlite3.Error:
             self._starter.on_start_uncertain()
             raise
         if self._journal_failed:
             self._journal_failed = False
             self._emit(COMMIT_RECOVERED_EVENT)
-        self._emit(stored_event(result))
-        await self._pass_on(result)
-        return result
+        for result in results:
+            self._emit(stored_event(result))
+            await self._pass_on(result)
+        return results
 
     async def record_at_last(self, message: StoredMessage) -> None:
         """Commit a message at the end of a session; try until it succeeds."""
-        result = await retry_until_committed(self._runtime, self._commit, message)
+        (result,) = await retry_until_committed(self._runtime, self._commit, [message])
         self._emit(stored_event(result))
         await self._pass_on(result)
 
@@ -101,16 +105,20 @@ class MessageRecorder:
 
     def _commit(
         self,
-        message: StoredMessage,
+        messages: Sequence[StoredMessage],
         choose_start: ChooseStart = lambda _row, _unfinished: None,
         *,
         run: bool = True,
-    ) -> StoreResult:
-        slot = None if message.slot is None else (message.slot.store, message.slot.index)
-        return self._command_store.store(
-            slot,
-            message.raw,
-            lambda history: self.classify(message, history),
+    ) -> list[StoreResult]:
+        return self._command_store.store_all(
+            [
+                MessageToStore(
+                    None if message.slot is None else (message.slot.store, message.slot.index),
+                    message.raw,
+                    partial(self.classify, message),
+                )
+                for message in messages
+            ],
             run=run,
             choose_start=choose_start,
         )

@@ -40,6 +40,7 @@ from agent.pipeline import receiver_events
 from agent.pipeline.burst_sweep import BurstSweepSchedule
 from agent.pipeline.deleted_messages import DeletedMessages
 from agent.pipeline.message_recorder import MessageRecorder
+from agent.pipeline.store_fill_monitor import StoreFillMonitor
 
 SWEEP_INTERVAL_S = 300.0
 """Time between regular sweeps: the longest delay that a lost notification can cause."""
@@ -49,8 +50,6 @@ EARLY_NOTIFICATION_RETRY_S = 5.0
 """Some modules announce a message before it can be read; a sweep follows after this time."""
 JOURNAL_RETRY_S = 6.0
 """Time between attempts while the journal cannot commit."""
-NEARLY_FULL_RATIO = 0.8
-"""Used fraction of a store's capacity from which the operator is warned."""
 REDELIVERY_WAIT_S = 15.0
 """Delay of the sweep after a nearly full store was emptied: the network delivers the messages that it kept
 within seconds, and the module may not announce them."""
@@ -61,6 +60,8 @@ MAX_CONSECUTIVE_TIMEOUTS = 2
 """Number of AT commands in a row without an answer that ends the session."""
 MAX_DELETE_ATTEMPTS = 3
 """Attempts to delete one slot while no result code arrives and the message is still stored."""
+MAX_COMMITTED_AT_ONCE = 20
+"""Messages of one transaction. A burst needs fewer commits so; a handler that ends meanwhile waits for it."""
 ResultT = TypeVar("ResultT")
 TASK = "receiver"
 """Name of the task for the watchdog."""
@@ -106,8 +107,7 @@ class Receiver:
         self._recently_deleted: set[Slot] = set()
         """Slots that the last sweep emptied; their notifications may still arrive."""
         self._deleted_messages = DeletedMessages(runtime=runtime, command_store=command_store)
-        self._nearly_full_stores: set[str] = set()
-        """Stores for which the warning has been logged."""
+        self._fill_monitor = StoreFillMonitor(runtime.emit)
 
     async def run(self) -> None:
         """Receive until the session ends. Two AT commands in a row without an answer end it."""
@@ -165,7 +165,7 @@ class Receiver:
         """Return the seconds from the sweep that has just ended to the next one."""
         if self._not_yet_readable - self._recently_deleted:
             return EARLY_NOTIFICATION_RETRY_S
-        if self._nearly_full_stores and self._recently_deleted:
+        if self._fill_monitor.has_nearly_full and self._recently_deleted:
             return REDELIVERY_WAIT_S
         is_announced = self._modem.is_notifying and not self._modem.has_unannounced
         return SWEEP_INTERVAL_S if is_announced else POLL_INTERVAL_S
@@ -311,7 +311,7 @@ class Receiver:
             for event in self._pending_events:
                 if isinstance(event, MessageArrived | ReportArrived):
                     self._deleted_messages.forget(event.slot)
-            is_nearly_full = self._check_nearly_full(messages) or is_nearly_full
+            is_nearly_full |= self._fill_monitor.check(messages, self._modem.status.store_usage)
             new = []
             for message in messages:
                 if (message.slot, message.raw) in deleted:  # after an OK: the next sweep tries again
@@ -329,25 +329,13 @@ class Receiver:
             self._recently_deleted.update(message.slot for message in freed if message.slot is not None)
         self._report_silent_slots()
         if not is_nearly_full:
-            self._nearly_full_stores.clear()
+            self._fill_monitor.clear()
         if is_first and not self._modem.has_lost_settings:
             await self._db.run(self._command_store.mark_first_sweep_done)
 
     def _report_silent_slots(self) -> None:
         for slot in self._modem.take_silent_slots():
             self._emit(receiver_events.slot_silent_event(slot))
-
-    def _check_nearly_full(self, messages: list[StoredMessage]) -> bool:
-        """Return True if a store is nearly full. Log it once, until a sweep finds no store nearly full."""
-        is_nearly_full = False
-        for store, _, capacity in self._modem.status.store_usage:
-            used = sum(message.slot is not None and message.slot.store == store for message in messages)
-            if used and used >= NEARLY_FULL_RATIO * capacity:
-                is_nearly_full = True
-                if store not in self._nearly_full_stores:
-                    self._nearly_full_stores.add(store)
-                    self._emit(receiver_events.nearly_full_event(store, used, capacity))
-        return is_nearly_full
 
     async def _store_and_delete(
         self, messages: list[StoredMessage], *, run: bool = True, is_announced: bool = False
@@ -356,11 +344,13 @@ class Receiver:
 
         All are committed before the first delete, because on some modules one delete frees several slots.
         """
-        for message in messages:
+        for first in range(0, len(messages), MAX_COMMITTED_AT_ONCE):
+            batch = messages[first : first + MAX_COMMITTED_AT_ONCE]
             self._extend_deadline()
-            await self._deleted_messages.check_kept(message)
-            result = await self._recorder.record(message, run=run)
-            if is_announced and result.outcome is StoreOutcome.ALREADY_STORED:
+            for message in batch:
+                await self._deleted_messages.check_kept(message)
+            results = await self._recorder.record(*batch, run=run)
+            if is_announced and any(each.outcome is StoreOutcome.ALREADY_STORED for each in results):
                 self._schedule_full_sweep()  # the announced message is another one, in another place
         freed = []
         for message in messages:

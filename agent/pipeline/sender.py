@@ -24,7 +24,7 @@ from agent.journal.timestamps import DAY_S
 from agent.modem.modem import Modem
 from agent.modem.sending import NotSent, OutcomeUnknown, SendOutcome
 from agent.pipeline.outcome_recorder import OutcomeRecorder
-from agent.pipeline.reply_handover import Handover
+from agent.pipeline.reply_handover import Handover, HandoverEnded
 from agent.pipeline.send_backoff import RETRY_BACKOFF
 from agent.pipeline.send_state import SendState
 
@@ -42,14 +42,8 @@ MAX_DELAY_AFTER_RESTART_S = 60.0
 """Longest backoff, after a start of the agent, for a message that had failed before the start."""
 UNTIL_QUEUED = inf
 """A delay that ends when a message is queued."""
-PROMPT_GRACE_S = 0.3
-"""Time for the prompt of a reply that is marked as being sent already; most modules need 3 to 50 ms."""
 TASK = "sender"
 """Name of the task for the watchdog."""
-
-
-class HandoverEnded(Exception):  # noqa: N818  (a state of the handover, not a mistake)
-    """A reply that was handed over may not leave now; the outbox has it."""
 
 
 class Sender:
@@ -95,6 +89,8 @@ class Sender:
         self._unsent_reply_id: int | None = None
         """A message whose change to `sending` failed. It has not left, whether that was committed or not."""
         self._journal_failed = False
+        self._prompts_in_time = True
+        """False if a prompt of this session came too late for a reply that was handed over."""
         self._was_without_network = False
         """True if messages had to wait for a network when the last one was due."""
         self._awaiting_result: tuple[int, float] | None = None
@@ -153,6 +149,7 @@ class Sender:
             not self._journal_failed
             and not self._was_without_network
             and self._unsent_reply_id is None
+            and self._prompts_in_time
             and self._modem.prompts_at_once
             and self._check_modem() is None
         )
@@ -165,11 +162,14 @@ class Sender:
             if self._unsent_reply_id is not None:
                 await self._db.run(self._outbox_store.requeue, self._unsent_reply_id, "", count_attempt=False)
                 self._unsent_reply_id = None
-            await self._expire_old()
             if delay := self._destination_backoff.all_remaining_s(now):
+                await self._expire_old(await self._db.run(self._list_expired))
                 return await self._limit_to_expiry(delay)
             held = self._destination_backoff.held_destinations(now)
-            reply, spread_s = await self._db.run(self._find_next, tuple(held))
+            expired, reply, spread_s, limited = await self._db.run(self._find_next, tuple(held))
+            if expired:
+                await self._expire_old(expired)
+                return None
             if reply is None:
                 self._blocked_by = ""
                 self._wakes_on_queued = True
@@ -186,7 +186,7 @@ class Sender:
                 self._was_without_network = False
                 await self._db.run(self._outbox_store.restart_spread)
                 return None
-            blocked = self._check_modem() or await self._db.run(self._check_rate_limits)
+            blocked = self._check_modem() or limited
             if blocked is not None:
                 reason, delay = blocked
                 await self._log_held(reply, reason)
@@ -196,18 +196,27 @@ class Sender:
         self._blocked_by = ""
         return await self._send(reply)
 
-    def _find_next(self, held: tuple[str, ...]) -> tuple[ReplyRow | None, float | None]:
-        """Return the next reply, or without one the seconds until another has waited for its spread."""
-        reply = self._outbox_store.next_queued(held)
-        return reply, self._outbox_store.spread_left_s() if reply is None else None
+    def _find_next(
+        self, held: tuple[str, ...]
+    ) -> tuple[list[ReplyRow], ReplyRow | None, float | None, tuple[str, float] | None]:
+        """Return the expired messages, the next message, and why a limit blocks it, in one call.
 
-    async def _expire_old(self) -> None:
-        """Give up the messages that have waited longer than `max_answer_age_s`."""
-        limit_s = self._config.max_answer_age_s
-        for reply in await self._db.run(self._outbox_store.list_expired, limit_s, self._config.max_per_day):
+        Without a next message, the third value is the seconds until another has waited for its spread.
+        """
+        reply = self._outbox_store.next_queued(held)
+        if reply is None:
+            return self._list_expired(), None, self._outbox_store.spread_left_s(), None
+        return self._list_expired(), reply, None, self._check_rate_limits()
+
+    def _list_expired(self) -> list[ReplyRow]:
+        return list(self._outbox_store.list_expired(self._config.max_answer_age_s, self._config.max_per_day))
+
+    async def _expire_old(self, expired: list[ReplyRow]) -> None:
+        """Give up messages that have waited longer than `max_answer_age_s`."""
+        for reply in expired:
             last_reason = f"; {reply.reason}" if reply.reason else ""
             await self._outcomes.record_failed(
-                reply, f"not sent within {limit_s / 3600:g} h, given up{last_reason}"
+                reply, f"not sent within {self._config.max_answer_age_s / 3600:g} h, given up{last_reason}"
             )
 
     async def _limit_to_expiry(self, delay_s: float) -> float:
@@ -251,60 +260,50 @@ class Sender:
             await self._db.run(self._outbox_store.set_wait_reason, reply.id, f"waiting: {reason}")
 
     async def _send_handed_over(self, handover: Handover) -> float | None:
-        """Send a reply while its Command ends. Return the delay of the next attempt, None for no delay."""
-        prompted = asyncio.Event()
-        unmarking = asyncio.ensure_future(self._unmark_without_prompt(handover, prompted))
-        may_have_left = False
+        """Send a reply while its Command ends. Return the delay of the next attempt, None for no delay.
+
+        Raises ModemLost.
+        """
+        reply: ReplyRow | None = None
+        outcome: SendOutcome | None = None
 
         async def before_body() -> None:
-            nonlocal may_have_left
-            prompted.set()
+            nonlocal reply
+            handover.on_prompt()
             reply = await handover.committed()
             if reply is None:
                 raise HandoverEnded
-            if await unmarking:
-                await self._db.run(self._outbox_store.mark_sending, reply.id)
-            may_have_left = True
             self._on_sending(reply)
 
         self._runtime.deadlines.expect_within(TASK, SEND_DEADLINE_S)
-        outcome: SendOutcome
         try:
             outcome = await self._modem.send(self._build_submit(handover.message), before_body)
-        except HandoverEnded:
-            return None
+        except ModemLost:
+            raise
         except Exception as error:  # noqa: BLE001  (an error ends this message and no other)
-            reason = str(error) or type(error).__name__
-            outcome = OutcomeUnknown(reason) if may_have_left else NotSent(reason)
+            if reply is not None:
+                outcome = OutcomeUnknown(str(error) or type(error).__name__)
         finally:
-            prompted.set()
+            handover.abandon()
             self._awaiting_result = None
             self._runtime.deadlines.clear(TASK)
-        reply = await handover.committed()
-        if reply is None:
+        if reply is not None and outcome is not None:
+            return await self._outcomes.record(reply, outcome, marked_sending=True)
+        return await self._record_without_prompt(handover, outcome)
+
+    async def _record_without_prompt(self, handover: Handover, outcome: SendOutcome | None) -> float | None:
+        """Record an attempt whose reply is in the outbox. Without an outcome it is tried again from there."""
+        await handover.committed()
+        self._prompts_in_time = not handover.was_late
+        if outcome is None:
             return None
-        marked_sending = may_have_left or not await unmarking
-        return await self._outcomes.record(reply, outcome, marked_sending=marked_sending)
-
-    async def _unmark_without_prompt(self, handover: Handover, prompted: asyncio.Event) -> bool:
-        """Commit that a reply is not yet being sent, if the prompt takes long. Return True if it does.
-
-        A reply that is `sending` when the agent ends is not sent any more, so it is marked so for as short a
-        time as possible. While the journal cannot commit, it stays marked.
-        """
-        reply = await handover.committed()
-        if reply is None:
-            return False
         try:
-            async with asyncio.timeout(PROMPT_GRACE_S):
-                await prompted.wait()
-        except TimeoutError:
-            try:
-                await self._db.run(self._outbox_store.unmark_sending, reply.id)
-            except sqlite3.Error:
-                return False
-            return True
-        return False
+            queued = await self._db.run(self._outbox_store.next_queued)
+        except sqlite3.Error as error:
+            return self._handle_journal_failure(error)
+        if queued is None or queued.command_id != handover.command_id:
+            return None
+        return await self._outcomes.record(queued, outcome, marked_sending=False)
 
     def _on_sending(self, reply: ReplyRow) -> None:
         """Record that the body of a message is about to leave."""
@@ -355,7 +354,7 @@ class Sender:
             status_report_request=self._config.status_reports,
         )
 
-    def _handle_journal_failure(self, error: sqlite3.Error) -> float:
+    def _handle_journal_failure(self, error: Exception) -> float:
         """Log a new failure once. Return the delay until the next attempt; nothing is sent before it."""
         if not self._journal_failed:
             self._journal_failed = True

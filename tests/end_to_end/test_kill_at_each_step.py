@@ -36,7 +36,7 @@ async def _has_ended(process):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("kind", "step", "least"), [("commit", 1, 5), ("write", 3, 9)])
+@pytest.mark.parametrize(("kind", "step", "least"), [("commit", 1, 3), ("write", 3, 9)])
 async def test_promises_hold_when_killed_after_each_step(sandbox_env, kind, step, least):
     """Each Command runs and is answered at most once, its state is final, and the store is empty.
 

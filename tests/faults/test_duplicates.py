@@ -121,7 +121,7 @@ async def test_f29_kill_during_a_handler(tmp_path, message_format, word, runs):
 async def test_f29_kill_around_the_commit_of_a_result(tmp_path, message_format, when):
     """The result is committed with the reply. Before that the Command counts as interrupted.
 
-    After it the body may have left until the module's prompt is late, so the reply is not sent again.
+    After it the body may have left, so the reply is not sent again.
     """
     async with FaultWorld(tmp_path, message_format) as world:
         await world.start_and_settle()

@@ -179,6 +179,20 @@ async def test_burst_runs_in_the_order_of_arrival(pipeline, factories):
     assert pipeline.command_states() == ["done"] * 5
 
 
+async def test_burst_is_stored_in_one_commit(pipeline, factories):
+    """Messages that were announced together take one commit, and none is deleted before it."""
+    modem = factories.modem(pipeline)
+    async with pipeline.run_receiver():
+        await pipeline.advance(1)
+        pipeline.call_log.clear()
+        for number in range(1, 4):
+            modem.store_message(number, f"led {number}", second=number, announce=True)
+        await pipeline.advance(2)
+    kinds = [what for what, *_ in pipeline.call_log if what in {"commit", "delete"}]
+    assert kinds[:4] == ["commit", "delete", "delete", "delete"]
+    assert pipeline.query_column("SELECT body FROM commands ORDER BY id") == ["led 1", "led 2", "led 3"]
+
+
 # done and sending
 
 
@@ -190,7 +204,7 @@ async def test_reply_is_sending_in_the_commit_that_ends_its_command(pipeline):
         pipeline.active_dispatcher.wake()
         await pipeline.advance(1)
     kinds = [what for what, *_ in pipeline.call_log]
-    assert kinds == ["commit", "run", "commit", "send", "body", "commit"]
+    assert kinds == ["commit", "run", "send", "commit", "body", "commit"]
     assert pipeline.reply_states() == ["sent"]
     assert pipeline.query_column("SELECT attempts FROM replies") == [1]
     events = [event.kind for event in pipeline.events]
@@ -239,7 +253,8 @@ async def test_late_prompt_leaves_the_reply_queued(pipeline, factories):
     assert modem.sent_contents == ["did led on"]
 
 
-async def test_refusal_after_a_late_prompt_counts_one_attempt(pipeline, factories):
+async def test_failure_after_a_late_prompt_counts_one_attempt(pipeline, factories):
+    """It is recorded as that of a queued reply, so a module that never prompts is not tried for ever."""
     modem = factories.modem(pipeline)
     modem.latency_s = 2.0
     modem.plan("send", NotSent("no prompt"))
@@ -251,10 +266,23 @@ async def test_refusal_after_a_late_prompt_counts_one_attempt(pipeline, factorie
         assert pipeline.query_column("SELECT attempts FROM replies") == [1]
 
 
+async def test_module_with_late_prompts_gets_no_reply_before_its_commit(pipeline, factories):
+    """After one late prompt, the Commands of the session end without waiting for the next one."""
+    modem = factories.modem(pipeline)
+    modem.latency_s = 2.0
+    async with pipeline.run_dispatcher(), pipeline.run_sender(modem):
+        for number in (1, 2):
+            pipeline.store_command(f"led {number}")
+            pipeline.active_dispatcher.wake()
+            await pipeline.advance(30)
+    assert modem.sent_contents == ["did led 1", "did led 2"]
+    assert len(pipeline.calls_of("send")) == 3
+
+
 async def test_error_before_the_body_is_no_unknown_outcome(pipeline, factories):
-    """An error of any kind before the body ends this attempt only."""
+    """Nothing has left: the reply is sent from the outbox."""
     modem, states = await run_one(pipeline, factories, ValueError("a mistake"))
-    assert states == ["queued"]
+    assert states == ["sent"]
     assert modem.sent_contents == ["did led on"]
 
 
