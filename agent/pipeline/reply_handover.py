@@ -57,7 +57,7 @@ class Handover:
 
     async def committed(self) -> ReplyRow | None:
         """Wait for the commit, and return what was reported."""
-        return await asyncio.shield(self._result)
+        return await self._result
 
 
 class ReplyHandover:

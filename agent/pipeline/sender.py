@@ -270,7 +270,7 @@ class Sender:
         async def before_body() -> None:
             nonlocal reply
             handover.on_prompt()
-            reply = await handover.committed()
+            reply = await handover.committed() or await self._mark_queued(handover.command_id)
             if reply is None:
                 raise HandoverEnded
             self._on_sending(reply)
@@ -290,6 +290,23 @@ class Sender:
         if reply is not None and outcome is not None:
             return await self._outcomes.record(reply, outcome, marked_sending=True)
         return await self._record_without_prompt(handover, outcome)
+
+    async def _mark_queued(self, command_id: int) -> ReplyRow | None:
+        """Mark a reply `sending` that was queued because its prompt was late; None if it may not leave."""
+        reply = await self._db.run(self._find_sendable, command_id)
+        if reply is None:
+            return None
+        try:
+            await self._db.run(self._outbox_store.mark_sending, reply.id)
+        except sqlite3.Error:
+            self._unsent_reply_id = reply.id
+            raise
+        return reply
+
+    def _find_sendable(self, command_id: int) -> ReplyRow | None:
+        reply = self._outbox_store.next_queued()
+        is_next = reply is not None and reply.command_id == command_id
+        return reply if is_next and self._check_rate_limits() is None else None
 
     async def _record_without_prompt(self, handover: Handover, outcome: SendOutcome | None) -> float | None:
         """Record an attempt whose reply is in the outbox. Without an outcome it is tried again from there."""
@@ -354,7 +371,7 @@ class Sender:
             status_report_request=self._config.status_reports,
         )
 
-    def _handle_journal_failure(self, error: Exception) -> float:
+    def _handle_journal_failure(self, error: sqlite3.Error) -> float:
         """Log a new failure once. Return the delay until the next attempt; nothing is sent before it."""
         if not self._journal_failed:
             self._journal_failed = True

@@ -276,7 +276,7 @@ async def test_module_with_late_prompts_gets_no_reply_before_its_commit(pipeline
             pipeline.active_dispatcher.wake()
             await pipeline.advance(30)
     assert modem.sent_contents == ["did led 1", "did led 2"]
-    assert len(pipeline.calls_of("send")) == 3
+    assert len(pipeline.calls_of("send")) == 2
 
 
 async def test_error_before_the_body_is_no_unknown_outcome(pipeline, factories):
