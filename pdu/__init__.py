@@ -12,8 +12,6 @@ Each name is loaded at its first use: code that only catches ``PduError`` loads 
 
 from __future__ import annotations
 
-from importlib import import_module
-
 TYPE_CHECKING = False  # see record
 if TYPE_CHECKING:
     from pdu.address import Address, NumberingPlan, TypeOfNumber
@@ -92,6 +90,8 @@ def __getattr__(name: str) -> object:
     """Import the module that defines a name, and keep the name here."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415  (`modem-agent status` needs no name of these)
+
     value: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
