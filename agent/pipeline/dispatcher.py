@@ -15,39 +15,25 @@ from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
 from typing import Any
 
-from agent.common.backoff import Backoff
-from agent.common.events import EventKind, Severity
+from agent.common.events import EventKind
 from agent.common.runtime import Runtime
-from agent.handlers import builtin
-from agent.handlers.api import Command
 from agent.handlers.registry import HandlerSpec
-from agent.handlers.results import Failed, Finished, NotStarted, RetryLater, TimedOut
 from agent.journal.actions import ActionStore
 from agent.journal.executor import retry_until_committed
 from agent.journal.inbox import CommandStore
 from agent.journal.models import CommandRow, RunStart
 from agent.journal.outbox import OutboxStore
 from agent.journal.overview import JournalOverview
-from agent.pipeline.command_age import CommandAgeEstimator
 from agent.pipeline.command_finisher import CommandFinisher
 from agent.pipeline.command_forwarder import CommandForwarder
+from agent.pipeline.command_runner import MAX_ATTEMPTS, CommandRunner
 from agent.pipeline.composer import MessageComposer
-from agent.pipeline.error_text import describe_failure, describe_no_handler
 from agent.pipeline.handler_queues import HandlerKey, HandlerQueues
-from agent.pipeline.post_reply_actions import (
-    HANDLER_DEADLINE_GRACE_S,
-    Handlers,
-    PostReplyActions,
-    to_handler_command,
-)
+from agent.pipeline.post_reply_actions import Handlers, PostReplyActions, to_handler_command
 from agent.pipeline.reply_handover import ReplyHandover
 from agent.pipeline.resource_backoff import ResourceBackoff
 from pdu.record import Record
 
-MAX_ATTEMPTS = 3
-"""Limit of the runs of a Command by a repeatable handler."""
-RETRY_LATER_BACKOFF = Backoff(initial_s=10, max_s=600, factor=4)
-"""Delay after a handler asked for a later attempt."""
 FETCH_BATCH_SIZE = 100
 """Pending Commands that are read from the journal at a time."""
 
@@ -84,12 +70,10 @@ class Dispatcher:
         """
         self._runtime = runtime
         self._db = runtime.db
-        self._deadlines = runtime.deadlines
         self._command_store = stores.command_store
         self._handlers = handlers
         self._registry = handlers.registry
         """The handlers by which the Commands are queued."""
-        self._runner = handlers.runner
         self._finisher = CommandFinisher(
             runtime=runtime,
             command_store=stores.command_store,
@@ -104,8 +88,6 @@ class Dispatcher:
             targets=handlers.targets,
             retry_now=self._retry_now,
         )
-        self._format_status = format_status
-        self._age_estimator = CommandAgeEstimator()
         self._wake_event = asyncio.Event()
         self._active_queues: dict[str, int] = {}
         """Id of the running Command of each queue that has one."""
@@ -120,6 +102,15 @@ class Dispatcher:
         self._start_is_uncertain = False
         """True if a Command may be running in the journal although nothing has started it."""
         self._resource_backoff = ResourceBackoff(runtime.random, runtime.emit)
+        self._command_runner = CommandRunner(
+            runtime=runtime,
+            command_store=stores.command_store,
+            handlers=handlers,
+            finisher=self._finisher,
+            forwarder=self.forwarder,
+            resource_backoff=self._resource_backoff,
+            format_status=format_status,
+        )
         self._post_reply_actions = PostReplyActions(
             runtime=runtime,
             action_store=stores.action_store,
@@ -135,6 +126,7 @@ class Dispatcher:
     def stop(self) -> None:
         """Start no more Commands and actions. `run` returns when the running handlers have ended."""
         self._stopping = True
+        self._command_runner.stop()
         self._post_reply_actions.stop()
         self._wake_event.set()
 
@@ -293,7 +285,7 @@ class Dispatcher:
             or spec.queue_key in active
             or spec.kind == "forwarding"
             or self._count_processes() >= self._handlers.config.max_concurrent
-            or self._is_expired(row, spec, now)
+            or self._command_runner.is_expired(row, spec, now)
         ):
             return None
         return RunStart(spec.name, spec.repeatable)
@@ -319,10 +311,9 @@ class Dispatcher:
 
     def _run_in_task(self, row: CommandRow, queue: str, *, is_running: bool) -> None:
         """Run a Command in a task of its own. `is_running`: its start is committed."""
-        command = to_handler_command(row)
+        spec = self._registry.match(to_handler_command(row))
         self._active_queues[queue] = row.id
-        work = self._process(row, command, self._registry.match(command), queue, is_running=is_running)
-        self._create_task(work, _task_name(row))
+        self._create_task(self._process(row, spec, queue, is_running=is_running), f"command {row.id}")
 
     def _create_task(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         if self._task_group is None:
@@ -332,139 +323,21 @@ class Dispatcher:
         task.add_done_callback(self._tasks.pop)
 
     async def _process(
-        self, row: CommandRow, command: Command, spec: HandlerSpec | None, queue: str, *, is_running: bool
+        self, row: CommandRow, spec: HandlerSpec | None, queue: str, *, is_running: bool
     ) -> None:
-        """Run one Command, from the state `received` or `running` to its final state."""
+        """Run one Command; put it back if it is to be tried again."""
         try:
-            if not is_running and self._is_expired(row, spec, _now()):
-                await self._finisher.finish_expired(row)
-                self.forwarder.end(row)
-            elif spec is None or spec.error:
-                await self._finish_without_handler(row, command, "" if spec is None else spec.error)
-            elif spec.kind == "forwarding":
-                await self._forward(row, spec)
-            else:
-                await self._run_handler(row, command, spec, is_running=is_running)
+            delay = await self._command_runner.run(row, spec, is_running=is_running)
+            if delay is not None:
+                self._put_back(row)
+                if spec is not None and delay > 0:
+                    self._retry_at[spec.name] = _now() + delay
         except Exception as error:  # noqa: BLE001  (an error ends this Command and no other)
             await self._finisher.finish_failed(row, "failed", detail=f"{type(error).__name__}: {error}")
             self.forwarder.end(row)
         finally:
             del self._active_queues[queue]
-            self._deadlines.clear(_task_name(row))
             self._wake_event.set()
-
-    def _is_expired(self, row: CommandRow, spec: HandlerSpec | None, now: float) -> bool:
-        """Return True if the Command is too old to run, by a clock that can be trusted."""
-        if row.timestamp is None:
-            return False
-        age = self._age_estimator.estimate_age_s(
-            row.timestamp.timestamp(),
-            self._command_store.newest_timestamp,
-            self._runtime.wall_clock(),
-            now,
-        )
-        limit = self._handlers.config.max_age_s if spec is None or spec.max_age_s is None else spec.max_age_s
-        return age is not None and limit is not None and age > limit
-
-    async def _finish_without_handler(self, row: CommandRow, command: Command, handler_error: str) -> None:
-        """End a Command that no handler matches, or one that cannot be used for the reason given.
-
-        An empty text without a handler is done; any other Command has failed.
-        """
-        text = describe_no_handler(command, handler_error)
-        if handler_error:
-            await self._finisher.finish_failed(row, text, detail=handler_error)
-        elif not command.words and command.mode == "text" and command.port is None:
-            await self._finisher.finish_empty(row)
-        else:
-            unread = ", ".join(self._registry.unread_files)
-            detail = f"no handler; not usable: {unread}" if unread else "no handler"
-            await self._finisher.finish_failed(row, text, detail=detail)
-
-    async def _run_handler(
-        self, row: CommandRow, command: Command, spec: HandlerSpec, *, is_running: bool
-    ) -> None:
-        if not is_running:
-            await retry_until_committed(
-                self._runtime,
-                self._command_store.mark_running,
-                row.id,
-                spec.name,
-                repeatable=spec.repeatable,
-            )
-        attempt = command.attempt
-        self._finisher.log(
-            EventKind.RUNNING, row, f"handler {spec.name}" + (f", attempt {attempt}" if attempt > 1 else "")
-        )
-        if spec.kind == "builtin":
-            registry = self._registry
-            answer = builtin.run(
-                spec, command, self._format_status, registry.trigger_names, registry.unusable
-            )
-            await self._finisher.finish_done(row, spec, answer)
-            return
-        timeout_s = self._handlers.config.timeout_s if spec.timeout_s is None else spec.timeout_s
-        self._deadlines.expect_within(_task_name(row), timeout_s + HANDLER_DEADLINE_GRACE_S)
-        result = await self._runner.run(spec, command, timeout_s)
-        self._deadlines.clear(_task_name(row))
-        if isinstance(result, NotStarted):
-            await self._requeue_not_started(row, result.reason)
-            return
-        if self._stopping and not isinstance(result, Finished):
-            return  # the Command stays `running`; the next start recovers it
-        self._resource_backoff.on_started(row.id)
-        with_details = self._handlers.config.error_details
-        match result:
-            case Finished():
-                await self._finisher.finish_done(row, spec, result)
-            case RetryLater() if attempt < MAX_ATTEMPTS and spec.repeatable:
-                await self._requeue_for_retry(row, spec, result, attempt)
-            case RetryLater(reason):
-                text = describe_failure(spec, result, with_details=with_details)
-                await self._finisher.finish_failed(row, text, f"{reason}; not tried again", result.stderr)
-            case Failed(reason):
-                text = describe_failure(spec, result, with_details=with_details)
-                await self._finisher.finish_failed(row, text, reason, result.stderr)
-            case TimedOut():
-                text = describe_failure(spec, result, with_details=with_details)
-                await self._finisher.finish_failed(row, text, f"ended after {timeout_s:g} s", result.stderr)
-
-    async def _forward(self, row: CommandRow, spec: HandlerSpec) -> None:
-        """Deliver a Command; if it has to wait, the Commands behind it wait as well, in order."""
-        self._deadlines.expect_within(
-            _task_name(row), self.forwarder.delivery_timeout_s(spec) + HANDLER_DEADLINE_GRACE_S
-        )
-        outcome = await self.forwarder.deliver(row, spec)
-        self._deadlines.clear(_task_name(row))  # a journal that cannot commit is no task that hangs
-        delay = await self.forwarder.record(row, spec, outcome)
-        if delay is not None:
-            self._put_back(row)
-            self._retry_at[spec.name] = _now() + delay
-
-    async def _requeue_for_retry(
-        self, row: CommandRow, spec: HandlerSpec, result: RetryLater, attempt: int
-    ) -> None:
-        """Requeue a Command whose handler asked for a later attempt."""
-        reason = result.reason
-        await retry_until_committed(
-            self._runtime, self._command_store.requeue, row.id, reason, stderr=result.stderr
-        )
-        self._put_back(row)
-        delay = RETRY_LATER_BACKOFF.delay(attempt, self._runtime.random)
-        self._retry_at[spec.name] = _now() + delay
-        self._finisher.log(EventKind.RETRY_LATER, row, f"{reason}; next attempt in {delay:.0f} s")
-
-    async def _requeue_not_started(self, row: CommandRow, reason: str) -> None:
-        """Requeue a Command whose handler could not be started. The start does not count as an attempt."""
-        if not self._stopping and not self._resource_backoff.on_exhausted(row.id, reason, _now()):
-            await self._finisher.finish_failed(row, "failed", detail=f"{reason}; given up")
-            return
-        await self._requeue_not_entered(row, reason)
-        self._finisher.log(EventKind.NOT_STARTED, row, reason, severity=Severity.DEBUG)
-
-
-def _task_name(row: CommandRow) -> str:
-    return f"command {row.id}"
 
 
 def _now() -> float:

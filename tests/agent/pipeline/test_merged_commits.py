@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -363,7 +364,7 @@ async def test_lost_connection_queues_a_reply_that_was_handed_over(pipeline, fac
 
 async def test_reply_that_waits_for_its_spread_is_not_handed_over(pipeline, factories):
     """Its commit shows that it may not leave yet."""
-    pipeline.outbox_store._reply_spread = ReplySpread(60.0, pipeline.random)
+    pipeline.outbox_store._reply_spread = ReplySpread(60.0, Random(1))
     _, states = await run_one(pipeline, factories)
     assert states == ["queued"]
     assert pipeline.reply_states() == ["sent"]
