@@ -199,9 +199,10 @@ def _parse_body(words: tuple[str, ...], hex_digits: str | None) -> str | bytes:
 def _run_as_service(config_path: Path) -> None:
     """Replace this process by the same command in the sandbox of the unit, without --as-service."""
     from agent.diagnosis.service_sandbox import ServiceSandboxUnavailable, exec_in_sandbox
+    from agent.installation.plan import find_device
 
     try:
-        exec_in_sandbox(config_path)
+        exec_in_sandbox(find_device(config_path).unit)
     except ServiceSandboxUnavailable as error:
         exit_with_errors(str(error))
 
@@ -241,6 +242,7 @@ def enable(name: str, config_path: Path) -> None:
     takes the handler at the next reload.
     """
     from agent.installation.changes import SetupError
+    from agent.installation.plan import find_device
     from agent.installation.ready_handlers import copy_handler, list_ready_handlers
 
     ready = list_ready_handlers()
@@ -253,4 +255,4 @@ def enable(name: str, config_path: Path) -> None:
         exit_with_errors(str(error))
     if rights := ready[name].rights:
         click.echo(f"\n{rights}")
-    click.echo("\nThen: sudo systemctl reload modem-agent")
+    click.echo(f"\nThen: sudo systemctl reload {find_device(config_path).unit.removesuffix('.service')}")

@@ -11,8 +11,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from agent.common.config import DEFAULT_CONFIG_PATH
-
 OPTION = "--as-service"
 _RUN_OF_THE_SERVICE = (
     *(
@@ -35,12 +33,11 @@ class ServiceSandboxUnavailable(Exception):  # noqa: N818  (a state of the devic
     """The service's sandbox cannot be used here; the text is one sentence."""
 
 
-def exec_in_sandbox(config_path: Path) -> None:
+def exec_in_sandbox(unit: str) -> None:
     """Replace this process by the same command line without `--as-service`, in the sandbox of the unit.
 
     Returns never. Raises ServiceSandboxUnavailable.
     """
-    unit = unit_of(config_path)
     if os.geteuid() != 0:
         raise ServiceSandboxUnavailable(f"{OPTION} needs root, as systemd-run does: use sudo")
     try:
@@ -49,7 +46,7 @@ def exec_in_sandbox(config_path: Path) -> None:
         raise ServiceSandboxUnavailable(f"{OPTION} needs systemd, which this device does not have") from None
     if files.returncode != 0:
         raise ServiceSandboxUnavailable(f"there is no unit {unit}: sudo modem-agent setup installs it")
-    name = "modem-agent" if config_path == DEFAULT_CONFIG_PATH else f"modem-agent-{config_path.stem}"
+    name = unit.removesuffix(".service").replace("@", "-")
     arguments = [word for word in sys.argv if word != OPTION]
     arguments[0] = str(Path(sys.prefix, "bin/modem-agent"))
     command = make_command(files.stdout.splitlines(), name, arguments)
@@ -57,15 +54,6 @@ def exec_in_sandbox(config_path: Path) -> None:
         os.execvp(command[0], command)  # noqa: S606  (no shell, on purpose)
     except OSError as error:
         raise ServiceSandboxUnavailable(f"systemd-run cannot be started: {error.strerror}") from None
-
-
-def unit_of(config_path: Path) -> str:
-    """Return the unit that runs with this configuration."""
-    return (
-        "modem-agent.service"
-        if config_path == DEFAULT_CONFIG_PATH
-        else f"modem-agent@{config_path.stem}.service"
-    )
 
 
 def make_command(unit_lines: Iterable[str], name: str, arguments: Sequence[str]) -> list[str]:
