@@ -119,7 +119,7 @@ class CommandStore:
             case MessagePart():
                 return self.parts.store(received, now)
             case ReceivedReport(report):
-                reply = self._outbox.store_report(report, now)
+                reply = self._outbox.reports.store(report, now)
                 return StoreResult(StoreOutcome.REPORT, detail=f"status {report.status:#04x}", reply_id=reply)
             case IgnoredMessage():
                 return self.ignored.store(received, message.raw, now)

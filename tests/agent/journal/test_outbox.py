@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 import pdu
 from agent.journal.models import OutgoingMessage
-from agent.journal.outbox import REPORT_MATCH_WINDOW_S, was_daily_cap_reached
+from agent.journal.outbox import was_daily_cap_reached
+from agent.journal.status_reports import REPORT_MATCH_WINDOW_S
 from agent.journal.timestamps import DAY_S
 
 
