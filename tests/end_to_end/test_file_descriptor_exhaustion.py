@@ -69,7 +69,7 @@ async def test_port_is_opened_when_files_can_be_opened_again(sandbox_env):
     """The agent logs the reason and waits; then it starts a session and runs the Command."""
     async with running_service(sandbox_env) as service:
         limits = service.forbid_opening_files()
-        sandbox_env.sandbox.find_sim("sim").module.faults.add("port-gone:for=1")
+        sandbox_env.sandbox.find_sim("sim").module.faults.add("port-gone:for=5")
         await service.wait_for_line(" session ended: ")
         service.forbid_opening_files()  # also the descriptor that the port has freed
         await service.wait_for_line(f"port {sandbox_env.port} cannot be opened")
