@@ -333,8 +333,7 @@ class CommandStore:
         requested for the time after the reply. `stderr` is the end of what the handler wrote there.
         `forwarded_to` names the target that took a Command, which was never `running`.
 
-        With `may_send` the first reply is stored as `sending`, and returned, if no other message is to be
-        sent before it and `may_send` returns True.
+        With `may_send` the first reply is stored as `sending`, and returned, if `may_send` returns True.
         """
 
         def write(now: JournalTime) -> ReplyRow | None:

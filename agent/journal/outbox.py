@@ -181,15 +181,18 @@ class OutboxStore:
         self._journal.commit(None, lambda now: self._set_sending(reply_id, now))
 
     def begin_sending(self, reply_id: int, may_send: Callable[[], bool], now: JournalTime) -> ReplyRow | None:
-        """Mark a queued message `sending` in the caller's transaction, and return it.
+        """Mark a message that was just queued `sending` in the caller's transaction, and return it.
 
-        Returns None if another message is to be sent before it, if it waits, or if `may_send` returns False.
+        Returns None if it waits for its spread, or if `may_send` returns False. No earlier message may wait.
         """
-        first = self.next_queued()
-        if first is None or first.id != reply_id or not may_send():
+        row = self._execute(
+            f"SELECT {_SELECT_QUEUED} AND {_SPREAD_END} <= ? AND replies.id = ?",
+            (self._spread_since, self._journal.now().uptime, reply_id),
+        ).fetchone()
+        if row is None or not may_send():
             return None
         self._set_sending(reply_id, now)
-        return first
+        return _reply_from_row(row)
 
     def _set_sending(self, reply_id: int, now: JournalTime) -> None:
         self._execute(

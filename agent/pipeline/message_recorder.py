@@ -76,6 +76,11 @@ class MessageRecorder:
         except sqlite3.Error:
             self._starter.on_start_uncertain()
             raise
+        except Exception:
+            if len(messages) == 1:
+                raise
+            # One message must not hold up the others of its burst.
+            return [result for message in messages for result in await self.record(message, run=run)]
         if self._journal_failed:
             self._journal_failed = False
             self._emit(COMMIT_RECOVERED_EVENT)

@@ -147,6 +147,7 @@ class Sender:
         """Return True if the module can be asked for the prompt of a reply now."""
         return (
             not self._journal_failed
+            and not self._config.reply_spread_s  # each reply waits in the outbox
             and not self._was_without_network
             and self._unsent_reply_id is None
             and self._prompts_in_time

@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 
 CTRL_Z = b"\x1a"
+ESC = b"\x1b"
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,9 @@ class RecordingRelay:
         position = self._log_position()
         self._from_agent += data
         while self._from_agent:
+            if self._in_text_entry and self._from_agent.startswith(ESC):  # it is closed without a body
+                self._in_text_entry, self._from_agent = False, self._from_agent[1:]
+                continue
             end = CTRL_Z if self._in_text_entry else b"\r"
             line, found, rest = self._from_agent.partition(end)
             if not found:
