@@ -83,6 +83,7 @@ def open_journal_file(path: Path, lock_timeout_s: float = 5.0) -> tuple[sqlite3.
         repair.create(path)
     os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))  # its OSError is more precise than the error of SQLite
     connection = sqlite3.connect(path, timeout=lock_timeout_s, isolation_level=None, check_same_thread=False)
+    connection.text_factory = schema.decode_text
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")

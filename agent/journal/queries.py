@@ -67,6 +67,7 @@ def open_read_only(journal_path: Path) -> Iterator[sqlite3.Connection]:
     version = len(schema.MIGRATIONS)
     try:
         with closing(sqlite3.connect(f"{journal_path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.text_factory = schema.decode_text
             version = schema_version(connection)
             connection.row_factory = sqlite3.Row
             yield connection

@@ -41,7 +41,7 @@ def open_damaged(path: Path, scratch: Path) -> sqlite3.Connection:
         path = scratch
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     try:
-        connection.text_factory = lambda octets: octets.decode(errors="replace")
+        connection.text_factory = schema.decode_text
         # Without this, SQLite refuses every query on a file that is shorter than its header says.
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

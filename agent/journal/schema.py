@@ -246,6 +246,11 @@ CREATE TABLE alarm (            -- one row, none before the first problem
 """
 
 
+def decode_text(octets: bytes) -> str:
+    """Return the text of a column (`text_factory`). Damage within a row shows as U+FFFD; it raises nothing."""
+    return octets.decode(errors="replace")
+
+
 def _run_script(script: str) -> Callable[[sqlite3.Connection], None]:
     """Return a migration that runs the statements of a script."""
 

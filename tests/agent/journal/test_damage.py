@@ -445,3 +445,11 @@ def test_interrupted_first_start_is_not_damage(tmp_path, file_operations):
         else:
             break
     assert 6 <= steps < 19
+
+
+def test_damage_within_a_text_stops_nothing(journal_env, factories):
+    """SQLite has no checksum for it: the row is readable, with U+FFFD in place of the octets."""
+    journal_env.store(factories.command("led on"))
+    journal_env.journal.connection.execute("UPDATE commands SET body = CAST(x'6C6564BB' AS TEXT)")
+    (row,) = journal_env.inbox.list_pending()
+    assert row.body == "led\ufffd"

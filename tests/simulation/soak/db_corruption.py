@@ -10,6 +10,8 @@ import shutil
 import sqlite3
 from dataclasses import dataclass
 
+from agent.journal.schema import decode_text
+
 PAGE_BYTES = 4096
 JOURNAL_NAME = "journal.db"
 TABLES = ("commands", "replies", "actions", "ignored", "parts", "slots", "resets")
@@ -84,6 +86,7 @@ def read_tables(path):
     """Return the rows of each table by its name; of a damaged table only those that can be read."""
     journal = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     journal.row_factory = sqlite3.Row
+    journal.text_factory = decode_text
     with contextlib.closing(journal):
         return {table: _read_table(journal, table) for table in TABLES}
 
