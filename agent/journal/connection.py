@@ -89,6 +89,9 @@ def open_journal_file(path: Path, lock_timeout_s: float = 5.0) -> tuple[sqlite3.
         connection.execute("PRAGMA synchronous = FULL")
         schema.migrate(connection)
         return connection, read_meta(connection)
+    except UnicodeDecodeError as error:  # SQLite's message quotes a damaged schema, which is not UTF-8
+        connection.close()
+        raise corrupt_error("its list of tables is damaged") from error
     except BaseException:
         connection.close()
         raise
@@ -100,7 +103,12 @@ def read_meta(connection: sqlite3.Connection) -> Meta:
         "SELECT uptime, newest_timestamp, dedup_horizon, first_sweep_done FROM meta"
     ).fetchone()
     if row is None:
-        error = sqlite3.DatabaseError("the row of its table meta is missing")
-        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise error
+        raise corrupt_error("the row of its table meta is missing")
     return Meta(uptime=row[0], newest_timestamp=row[1], dedup_horizon=row[2], first_sweep_done=bool(row[3]))
+
+
+def corrupt_error(text: str) -> sqlite3.DatabaseError:
+    """Return the error of a damaged file."""
+    error = sqlite3.DatabaseError(text)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error

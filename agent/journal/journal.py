@@ -20,7 +20,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agent.journal import repair, schema
-from agent.journal.connection import DbFailure, Meta, QueryResult, classify_error, open_journal_file
+from agent.journal.connection import (
+    DbFailure,
+    Meta,
+    QueryResult,
+    classify_error,
+    corrupt_error,
+    open_journal_file,
+)
 from agent.journal.files import FileGuard, JournalFiles, JournalLocked
 from pdu.record import Record
 
@@ -176,6 +183,10 @@ class Journal:
         self._reopen_if_needed()
         try:
             return QueryResult(self.connection.execute(query, values))
+        except UnicodeDecodeError as error:  # SQLite's message quotes a damaged schema, which is not UTF-8
+            damage = corrupt_error("its list of tables is damaged")
+            self._record_failure(damage)
+            raise damage from error
         except sqlite3.Error as error:
             self._record_failure(error)
             raise

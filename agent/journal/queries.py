@@ -71,7 +71,7 @@ def open_read_only(journal_path: Path) -> Iterator[sqlite3.Connection]:
             version = schema_version(connection)
             connection.row_factory = sqlite3.Row
             yield connection
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter quotes a damaged list of tables
         if version < len(schema.MIGRATIONS):  # it has not all tables and columns
             raise JournalUnreadable(
                 f"journal {journal_path} is that of an older modem-agent; this one brings it up to date when "

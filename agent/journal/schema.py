@@ -247,7 +247,7 @@ CREATE TABLE alarm (            -- one row, none before the first problem
 
 
 def decode_text(octets: bytes) -> str:
-    """Return the text of a column (`text_factory`). Damage within a row shows as U+FFFD; it raises nothing."""
+    """Return the text of a column (`text_factory`). Damage within a row shows as U+FFFD."""
     return octets.decode(errors="replace")
 
 

@@ -453,3 +453,15 @@ def test_damage_within_a_text_stops_nothing(journal_env, factories):
     journal_env.journal.connection.execute("UPDATE commands SET body = CAST(x'6C6564BB' AS TEXT)")
     (row,) = journal_env.inbox.list_pending()
     assert row.body == "led\ufffd"
+
+
+def test_damaged_list_of_tables_that_is_not_utf8_is_replaced(journal_env, factories):
+    """SQLite quotes it in its message, which Python cannot decode: that is damage like any other."""
+    journal_env.store(factories.command("led on"))
+    journal_env.journal.connection.execute("PRAGMA writable_schema = ON")
+    journal_env.journal.connection.execute(
+        "UPDATE sqlite_master SET sql = CAST(x'BB' AS TEXT), name = CAST(x'BB' AS TEXT) WHERE name = 'resets'"
+    )
+    journal_env.journal.close()
+    journal_env.open()
+    assert journal_env.query_column("SELECT count(*) FROM resets") == [0]
