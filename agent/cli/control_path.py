@@ -35,7 +35,7 @@ def find_control_socket(config_path: str) -> str | None:
     path, end, after = quoted.partition('"')
     if len(values) > 1 or before or not path or not end or "\\" in path or after.partition("#")[0].strip():
         return None
-    return os.path.join(os.path.dirname(os.path.abspath(config_path)), path)  # noqa: PTH100, PTH118, PTH120
+    return os.path.join(os.path.dirname(os.path.abspath(config_path)), path)  # noqa: PTH100, PTH118, PTH120  (as above)
 
 
 def _values_of_key(lines: list[str]) -> Iterator[str]:
