@@ -16,7 +16,7 @@ from agent.journal import base_schema
 
 PAGE_BYTES = 512
 """Size of a page in new journals: SQLite's least. A commit writes whole pages, and most rows need no more. So
-a Command writes 11 KB, and would write 75 KB with the default of 4096. A file that exists keeps its size."""
+a Command writes 9.6 KB, and would write 75 KB with the default of 4096. A file that exists keeps its size."""
 
 _VERSION_1 = """
 CREATE TABLE clock (            -- one row
